@@ -1,0 +1,1 @@
+"""A neuron, and what it does to a Gaussian."""

@@ -1,0 +1,1 @@
+"""Expressions and layer programs in, fast functions of arrays out; knows no network."""

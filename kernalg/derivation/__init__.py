@@ -1,0 +1,1 @@
+"""Checked steps from a definition to a formula, and their rendering."""

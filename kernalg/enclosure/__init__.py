@@ -1,0 +1,1 @@
+"""Expressions and integrals in, balls out: Arb through python-flint."""

@@ -1,0 +1,1 @@
+"""Orthogonal expansions and the conversions between them."""

@@ -1,0 +1,1 @@
+"""Learning curves of kernel regression: predicted, and measured."""

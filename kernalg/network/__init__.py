@@ -1,0 +1,1 @@
+"""Layers compose duals into NNGP and tangent kernels."""

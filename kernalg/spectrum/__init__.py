@@ -1,0 +1,1 @@
+"""One Spectrum value, many input spaces."""
