@@ -86,15 +86,9 @@ def _split_radicand(field: ConstantField, radicand: FracElement) -> tuple[FracEl
     """R^(-1/2) = scale * (integer * squarefree)^(-1/2)."""
     radicand = field.reduce(radicand)
     scale, squarefree = field.field.one, field.field.one
-    numer_content, numer_factors = radicand.numer.factor_list()
-    denom_content, denom_factors = radicand.denom.factor_list()
-    content = sp.Rational(int(numer_content.numerator), int(numer_content.denominator)) / sp.Rational(
-        int(denom_content.numerator), int(denom_content.denominator)
-    )
-    for polynomial, power in [*numer_factors, *((f, -e) for f, e in denom_factors)]:
+    content, factors = field.factors(radicand)
+    for polynomial, power in factors:
         factor = field.field(polynomial)
-        if power % 2 and field.sample(factor) < 0:
-            factor, content = -factor, -content
         scale /= factor ** (power // 2)
         if power % 2:
             squarefree *= factor
@@ -158,12 +152,12 @@ def _term_expr(
     half = sp.Rational(1, 2)
     # Powers of equal factors meet before anything is multiplied out: D * D^(-1/2) = D^(1/2).
     content, factors = field.factors(coefficient)
-    radicand_content, radicand_factors = field.factors(term.radicand)
     powers: dict[sp.Expr, sp.Rational] = defaultdict(lambda: sp.S.Zero)
     for factor, power in factors:
-        powers[factor] += power
+        powers[field.polynomial_expr(factor)] += power
+    radicand_content, radicand_factors = field.factors(term.radicand)
     for factor, power in radicand_factors:
-        powers[factor] -= power * half
+        powers[field.polynomial_expr(factor)] -= power * half
     pieces = [f**e for f, e in powers.items()]
     pieces.append((radicand_content * term.integer) ** -half * (2 * sp.pi) ** (-half * term.half_pis))
     pieces += [hyperbolic, sp.exp(sp.expand(growth) if growth.is_polynomial() else growth)]

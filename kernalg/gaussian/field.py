@@ -119,8 +119,8 @@ class ConstantField:
         )
         return self.field(numer) / self.field(denom)
 
-    def sample(self, element: FracElement) -> sp.Expr:
-        """The sign-carrying value at one point of the domain: small variances, a smaller covariance."""
+    def sample(self, element: FracElement) -> float:
+        """Real part at one point of the domain: small variances, a smaller covariance."""
         values = []
         for i, v in enumerate(self._value):
             if i < 3:
@@ -144,7 +144,7 @@ class ConstantField:
         flat = sp.Add(
             *(
                 sp.Mul(
-                    sp.Rational(int(k.numerator), int(k.denominator)),
+                    _rational(k),
                     *(v**e for v, e in zip(self._value, m, strict=True)),
                 )
                 for m, k in polynomial.terms()
@@ -157,28 +157,37 @@ class ConstantField:
             content, factors = constant.factor_list()
             if sum(e for _, e in factors) > 1:
                 product = sp.Mul(
-                    sp.Rational(int(content.numerator), int(content.denominator)),
+                    _rational(content),
                     *(self.polynomial_expr(f) ** e for f, e in factors),
                 )
                 return product + sp.expand(flat.coeff(c, 2)) * c**2
         return flat
 
-    def factors(self, element: FracElement) -> tuple[sp.Rational, list[tuple[sp.Expr, int]]]:
-        """Content and irreducible factors with multiplicity (negative in the denominator)."""
+    def factors(self, element: FracElement) -> tuple[sp.Rational, list[tuple[PolyElement, int]]]:
+        """Content and irreducible factors with multiplicity (negative in the denominator).
+
+        A factor to an odd power is signed so that it is positive for small variances, where every radicand is.
+        """
         if not element:
             return sp.S.Zero, []
         n_content, n_factors = element.numer.factor_list()
         d_content, d_factors = element.denom.factor_list()
-        content = sp.Rational(int(n_content.numerator), int(n_content.denominator)) / sp.Rational(
-            int(d_content.numerator), int(d_content.denominator)
-        )
-        out = [(self.polynomial_expr(f), e) for f, e in n_factors] + [(self.polynomial_expr(f), -e) for f, e in d_factors]
+        content = _rational(n_content) / _rational(d_content)
+        out = []
+        for polynomial, power in [*n_factors, *((f, -e) for f, e in d_factors)]:
+            if power % 2 and self.sample(self.field(polynomial)) < 0:
+                polynomial, content = -polynomial, -content
+            out.append((polynomial, power))
         return content, out
 
     def expr(self, element: FracElement) -> sp.Expr:
         """As SymPy, factored."""
         content, factors = self.factors(self.reduce(element))
-        return sp.Mul(content, *(f**e for f, e in factors))
+        return content * sp.Mul(*(self.polynomial_expr(f) ** e for f, e in factors))
+
+
+def _rational(number: object) -> sp.Rational:
+    return sp.Rational(int(number.numerator), int(number.denominator))  # type: ignore[attr-defined]
 
 
 def _find_generators(
