@@ -104,7 +104,7 @@ class Activation:
     @cached_property
     def dual(self) -> Dual:
         """E[phi(u) phi(v)] and its relatives."""
-        return Dual(self.name, lambda: self.atoms, at_zero=lambda: self._value_at(sp.S.Zero))
+        return Dual(self.name, lambda: self.atoms)
 
     def hermite(self, order: int, q: Any = 1) -> list[sp.Expr]:
         r"""Exact coefficients a_k = E[phi(sqrt(q) Z) h_k(Z)], k = 0 … order, with h_k = He_k/sqrt(k!).
@@ -133,18 +133,6 @@ class Activation:
         """phi at each entry of an array, in float64."""
         self._refuse_parameters()
         return elementwise(self.expr, (x,))(values)
-
-    def _value_at(self, point: sp.Expr) -> sp.Expr:
-        """phi(point); at a jump the mean of both sides."""
-        values = [sp.S(b).subs(x, point) for b in self._branches_at(point)]
-        return sum(values, sp.S.Zero) / len(values)
-
-    def _branches_at(self, point: sp.Expr) -> list[sp.Expr]:
-        parts = self.pieces
-        if point in parts.breakpoints:
-            i = parts.breakpoints.index(point)
-            return [parts.branches[i], parts.branches[i + 1]]
-        return [parts.branches[sum(1 for t in parts.breakpoints if (point - t).is_positive)]]
 
     def _refuse_parameters(self) -> None:
         if self.parameters:

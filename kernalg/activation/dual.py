@@ -16,7 +16,7 @@ from kernalg.errors import DomainError
 from kernalg.formula import exact_number
 from kernalg.gaussian.atoms import Atoms, derivative
 from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
-from kernalg.symbols import c, q1, q2, rho
+from kernalg.symbols import c, q1, q2, rho, x
 
 if TYPE_CHECKING:
     from flint import arb
@@ -44,7 +44,6 @@ class Dual:
     name: str
     left: Callable[[], Atoms]
     right: Callable[[], Atoms] | None = None  # None: the same function on both sides
-    at_zero: Callable[[], sp.Expr] | None = None
     kind: str = "dual"  # "dual", "derivative" (almost everywhere), "distributional" (dk/dc)
 
     @property
@@ -88,14 +87,13 @@ class Dual:
             self,
             left=lambda: derivative(left()),
             right=None if right is None else (lambda: derivative(right())),
-            at_zero=None,
             kind="derivative",
         )
 
     @cached_property
     def distributional(self) -> Dual:
         """dk/dc. It equals `derivative` for absolutely continuous activations and adds the jumps' share otherwise."""
-        return replace(self, kind="distributional", at_zero=None)
+        return replace(self, kind="distributional")
 
     def value(self, q1: Any, q2: Any, c: Any, digits: int = 50) -> sp.Float:
         """The value to `digits` certified decimals.
@@ -127,8 +125,8 @@ class Dual:
         if gap.is_negative or (gap.is_zero is None and sp.N(gap, 50) < 0 and not gap.equals(0)):
             raise DomainError(f"c = {cov} is outside [-sqrt(q1 q2), sqrt(q1 q2)] for q1 = {v1}, q2 = {v2}")
         self._check_growth(v1, v2, cov)
-        if v1.is_zero or v2.is_zero:
-            return self._at_zero_variance(v1, v2), {}
+        if (v1.is_zero or v2.is_zero) and self.kind != "distributional":
+            return self.at_zero_variance(v1, v2), {}
         if v1 == v2 == cov and self.kind != "distributional":
             return self.diagonal, {q1: v1}
         return self.expr, {q1: v1, q2: v2, c: cov}
@@ -136,8 +134,8 @@ class Dual:
     def _check_growth(self, v1: Any, v2: Any, cov: Any) -> None:
         """exp(A x^2) with A > 0 has a finite expectation only for small variances."""
         left, right = self._atoms
-        a = max((x.quadratic for x in left), default=sp.S.Zero)
-        b = max((x.quadratic for x in right), default=sp.S.Zero)
+        a = max((f.quadratic for f in left), default=sp.S.Zero)
+        b = max((g.quadratic for g in right), default=sp.S.Zero)
         if a <= 0 and b <= 0:
             return
         det = (1 - 2 * a * v1) * (1 - 2 * b * v2) - 4 * a * b * cov**2
@@ -147,12 +145,10 @@ class Dual:
                 "take smaller variances"
             )
 
-    def _at_zero_variance(self, v1: sp.Expr, v2: sp.Expr) -> sp.Expr:
-        """u = 0 almost surely: the expectation factorises into f(0) E g(v)."""
-        if self.at_zero is None or self.right is not None:
-            raise DomainError(f"q1 = {v1}, q2 = {v2}: this dual needs positive variances")
-        means = [hermite_moments(self.left(), 0, v)[0] if v.is_positive else self.at_zero() for v in (v1, v2)]
-        return means[0] * means[1]
+    def at_zero_variance(self, v1: sp.Expr, v2: sp.Expr) -> sp.Expr:
+        """E[f(u)] E[g(v)], what remains when u or v is 0 almost surely. At a jump f(0) is the mean of both sides."""
+        left, right = self._atoms
+        return _mean(left, v1) * _mean(right, v2)
 
     def __call__(self, variance1: Any, variance2: Any, covariance: Any) -> Any:
         """float64 values on broadcastable arrays; compiled at the first call.
@@ -214,6 +210,12 @@ def cross_dual(phi: Any, psi: Any) -> Dual:
     c/2
     """
     return Dual(f"{phi.name}, {psi.name}", lambda: phi.atoms, lambda: psi.atoms)
+
+
+def _mean(f: Atoms, variance: sp.Expr) -> sp.Expr:
+    if variance.is_zero:
+        return sp.Add(*(a.expr.subs(x, 0) for a in f))  # SymPy's Heaviside(0) is 1/2: the mean of both sides
+    return hermite_moments(f, 0, variance)[0]
 
 
 def _real_array(values: Any, name: str) -> np.ndarray:
