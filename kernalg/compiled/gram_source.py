@@ -134,9 +134,9 @@ _MIRROR = '''
 @njit("void(float64[:, ::1], int64, int64)", nogil=True, cache=True)
 def mirror(K, first, last):
     """K[j, i] = K[i, j] for i in first..last, j < i, in squares that stay in cache."""
-    for j0 in range(0, last, 32):
+    for j0 in range(0, last, 8):
         for i in range(max(first, j0), last):
-            for j in range(j0, min(j0 + 32, i)):
+            for j in range(j0, min(j0 + 8, i)):
                 K[j, i] = K[i, j]
 '''
 
