@@ -232,7 +232,7 @@ class CompiledProgram:
             return
         nngp, ntk = np.empty(I.size), np.empty(I.size)
         self._refine_module.refine(
-            left.X, right.X, I + a, J, self._kinds, self._dense, left.K, left.T, nngp, ntk
+            left.X, right.X, I + a, np.ascontiguousarray(J), self._kinds, self._dense, left.K, left.T, nngp, ntk
         )
         finite = np.isfinite(nngp) & (np.isfinite(ntk) | (T is None))
         if not finite.all():

@@ -35,7 +35,9 @@ def real_array(values: Any, name: str) -> FloatArray:
 
 
 def data_matrix(values: Any, name: str) -> FloatArray:
-    """`values` as a C-contiguous (n, d) float64 array, one input a row, d at least 1.
+    """`values` as a C-contiguous, writeable (n, d) float64 array, one input a row, d at least 1.
+
+    The compiled functions are declared for writeable arrays, so a read-only one is copied; none is modified.
 
     Raises
     ------
@@ -48,7 +50,8 @@ def data_matrix(values: Any, name: str) -> FloatArray:
         raise DomainError(f"{name} has shape {shape}; an array (n, d) with one input a row is needed{advice}")
     if shape[1] == 0:
         raise DomainError(f"{name} has shape {shape}: inputs of dimension 0; at least one column is needed")
-    return np.ascontiguousarray(real_array(values, name))
+    matrix = np.ascontiguousarray(real_array(values, name)).view(np.ndarray)
+    return matrix if matrix.flags.writeable else matrix.copy()
 
 
 def output_matrix(out: Any, shape: tuple[int, int], name: str) -> FloatArray:
