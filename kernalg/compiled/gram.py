@@ -12,9 +12,7 @@ depend on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cached_property
 from types import ModuleType
 from typing import Any
@@ -27,11 +25,13 @@ from kernalg.compiled.gram_source import BLOCK, feature_width, gram_text, refine
 from kernalg.compiled.inputs import FloatArray, data_matrix, output_matrix
 from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
 from kernalg.compiled.source import double_double
+from kernalg.compiled.threads import threads
 from kernalg.errors import DomainError
 
 _PANEL_ROWS = 256
 _CHUNK_ROWS = 32
 _PANEL_ENTRIES = 2**22
+_THREADED_ENTRIES = 20_000
 
 
 def compile_program(program: LayerProgram) -> CompiledProgram:
@@ -120,7 +120,7 @@ class CompiledProgram:
 
     def diagonal(self, X: Any) -> tuple[FloatArray, FloatArray]:
         """`(nngp, ntk)` of every row with itself, shape (n,) each."""
-        rows = self._rows(data_matrix(X, "X"), "X", self._nngp_module if self._T_unused else self._both_module, True)
+        rows = self._rows(data_matrix(X, "X"), "X", self._both_module, with_ntk=True)
         return rows.K, rows.T
 
     @property
@@ -129,8 +129,6 @@ class CompiledProgram:
         return gram_text(self._formulas, with_ntk=True)
 
     # -- work -----------------------------------------------------------------------------------
-
-    _T_unused = False
 
     @cached_property
     def _both_module(self) -> ModuleType:
@@ -194,7 +192,7 @@ class CompiledProgram:
         right = left if lower else self._rows(other, "Y", module, with_ntk)
         height = max(1, min(_PANEL_ROWS, n, _PANEL_ENTRIES // m))
         scratch = np.empty((height, m)) if K is None else None
-        with _threads(n * m) as share:
+        with threads(n * m > _THREADED_ENTRIES) as share:
             for first in range(0, n, height):
                 last = min(first + height, n)
                 columns = last if lower else m
@@ -269,26 +267,3 @@ def _pair(out: Any) -> tuple[Any, Any]:
 
 def _mirror(module: ModuleType, matrix: FloatArray) -> Callable[[int], None]:
     return lambda first: module.mirror(matrix, first, min(first + _CHUNK_ROWS, matrix.shape[0]))
-
-
-@contextmanager
-def _threads(entries: int) -> Iterator[Callable[[Callable[[int], None], range], None]]:
-    """A function that calls its first argument on every element of its second, in threads when that pays."""
-    import numba
-
-    count = numba.get_num_threads()
-    if count == 1 or entries < 20_000:
-
-        def serial(work: Callable[[int], None], items: range) -> None:
-            for item in items:
-                work(item)
-
-        yield serial
-        return
-    with ThreadPoolExecutor(count) as pool:
-
-        def shared(work: Callable[[int], None], items: range) -> None:
-            for _ in pool.map(work, items):
-                pass
-
-        yield shared
