@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import inspect
 import math
+import sys
 
 import mpmath as mp
 import numpy as np
@@ -272,7 +273,7 @@ def bivariate_cases(seed, n):
 
 def test_bivariate_normal_cdf():
     with mp.workdps(DIGITS):
-        for h, k, r in bivariate_cases(7, 60):
+        for h, k, r in bivariate_cases(7, 45):
             h_pair, k_pair, r_pair = (h, h * 2e-17), (k, k * -3e-17), (r, r * -1e-17)
             s_pair = as_pair(mp.sqrt((1 - exact(r_pair)) * (1 + exact(r_pair))))
             truth = plackett(exact(h_pair), exact(k_pair), exact(r_pair))
@@ -288,6 +289,18 @@ def test_bivariate_normal_cdf_deep_in_the_tail_of_independent_variables():
             truth = normal_cdf(mp.mpf(h)) * normal_cdf(mp.mpf(k))
             computed = exact(dd.dd_bivariate_normal_cdf((h, 0.0), (k, 0.0), (0.0, 0.0), (1.0, 0.0)))
             assert abs(computed - truth) < 1e-29 * truth
+
+
+@pytest.mark.parametrize(("h", "k"), [(0.3, 0.3), (-1.0, -1.0), (0.3, -0.3)])
+def test_bivariate_normal_cdf_uses_the_cofactor_where_the_correlation_is_rounded_to_one(h, k):
+    sign = 1.0 if h == k else -1.0
+    s = 1e-9
+    with mp.workdps(DIGITS):
+        change = mp.quad(lambda t: mp.exp(-(mp.mpf(h) ** 2) / (2 * mp.cos(t / 2) ** 2)), [0, mp.asin(s)]) / (2 * mp.pi)
+        truth = normal_cdf(mp.mpf(h)) - change if sign > 0 else change
+        computed = exact(dd.dd_bivariate_normal_cdf((h, 0.0), (k, 0.0), (sign, 0.0), (s, 0.0)))
+        assert abs(computed - truth) < 1e-27  # 1 + r is off by s^2 / 2, in a term of size s
+        assert abs(special.bivariate_normal_cdf(h, k, sign, s) - truth) < 2e-16
 
 
 DEGENERATE = [  # h, k, r, s, and the probability as a combination of values of the univariate cdf
@@ -377,7 +390,7 @@ def test_all_lists_every_global_after_those_it_uses(module):
             assert used <= set(module.__all__[:position]), name
 
 
-def test_the_two_files_can_be_copied_into_one_cached_module(tmp_path):
+def test_the_two_files_can_be_copied_into_one_cached_module(tmp_path, monkeypatch):
     assert not set(dd.__all__) & set(special.__all__)
     program = """
 @njit(error_model="numpy", cache=True)
@@ -389,6 +402,7 @@ def program(x):
     for hits in (0, 1):
         spec = importlib.util.spec_from_file_location("generated", path)
         module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, "generated", module)  # else a cached function cannot find its globals
         spec.loader.exec_module(module)
         assert module.program(0.0) == 1.5
         assert sum(module.program.stats.cache_hits.values()) == hits
