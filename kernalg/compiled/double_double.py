@@ -185,8 +185,8 @@ def quick_two_sum(a, b):
 def two_prod(a, b):
     """Floats ``(p, e)`` with ``p = fl(a * b)`` and ``p + e = a * b`` exactly while ``e`` does not underflow (Dekker).
 
-    A fused multiply-add would save a third of the time of a product, but Numba reaches it only through an LLVM intrinsic,
-    which can be called neither from Python nor with compilation switched off.
+    A fused multiply-add would save a third of the time of a product, but Numba reaches it only through an LLVM
+    intrinsic, which can be called neither from Python nor with compilation switched off.
     """
     p = a * b
     t = 134217729.0 * a
