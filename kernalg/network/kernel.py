@@ -16,7 +16,7 @@ from kernalg.errors import DomainError
 from kernalg.formula import exact_number
 from kernalg.network.layers import Dense, Layer
 from kernalg.network.profile import Profile
-from kernalg.network.recursion import on_diagonal, on_pair
+from kernalg.network.recursion import on_diagonal, on_opposites, on_pair
 
 if TYPE_CHECKING:
     from flint import arb
@@ -96,6 +96,8 @@ class Kernel:
         part = int(self.kind == "ntk")
         if v1 == v2 == cov:
             return enclose(lambda v: on_diagonal(self.layers, v)[part], [v1], digits)
+        if v1 == v2 == -cov:
+            return enclose(lambda v: on_opposites(self.layers, v)[part], [v1], digits)
         return enclose(lambda *v: on_pair(self.layers, *v, tangent=bool(part))[part], [v1, v2, cov], digits)
 
     def profile(self) -> Profile:
