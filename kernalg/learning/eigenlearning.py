@@ -208,7 +208,7 @@ def learning_curve(
     >>> s = Spectrum([0.5, 0.01], [1, 50])
     >>> curve = learning_curve(s, [1.0, 1.0], n=[10, 40], noise=0.1)
     >>> curve.test_mse.round(4)
-    array([1.146 , 0.7093])
+    array([1.0342, 0.6916])
     >>> curve.learnability_sum
     array([10., 40.])
     """
