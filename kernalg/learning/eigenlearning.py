@@ -29,7 +29,7 @@ from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import format_integer, html_table, import_pandas, read_json_object, text_table
 
 _TINY = 5e-324
-_HUGE = 1e308
+_HUGE = 10**308
 # Entries (samples sizes x levels) worked on at a time: the block and its temporaries stay in cache.
 _BLOCK = 30_000
 _PER_N = (
@@ -288,7 +288,6 @@ def solve_kappa(spectrum: Spectrum, n: FloatArray, ridge: float) -> tuple[FloatA
     log_values = spectrum.log_eigenvalues
     order = np.argsort(-log_values, kind="stable")
     order = order[log_values[order] > -math.inf]
-    values = np.maximum(spectrum.eigenvalues[order], 0.0)
     powers = spectrum.level_power[order]
     modes = np.array([_capped(spectrum.multiplicities[i]) for i in order])
     # Cumulative mode numbers as unevaluated sums high + low, exact to 106 bits: C_J - n loses nothing.
@@ -297,17 +296,26 @@ def solve_kappa(spectrum: Spectrum, n: FloatArray, ridge: float) -> tuple[FloatA
     for position, i in enumerate(order, start=1):
         total += spectrum.multiplicities[i]
         high[position] = _capped(total)
-        low[position] = _capped(total - int(high[position]))
+        low[position] = float(min(total, _HUGE) - int(high[position]))
 
     kappa, participation = np.empty(len(n)), np.zeros(len(n))
-    interpolates = n >= high[-1] + low[-1] if ridge == 0 else np.zeros(len(n), dtype=bool)
+    interpolates = ((high[-1] - n) + low[-1] <= 0) & (ridge == 0)
     kappa[n == 0] = math.inf
     kappa[interpolates & (n > 0)] = 0.0
     todo = np.flatnonzero((n > 0) & ~interpolates)
     step = max(1, _BLOCK // max(len(order), 1))
     for start in range(0, len(todo), step):
         block = todo[start : start + step]
-        kappa[block], participation[block] = _solve_block(values, powers, modes, high, low, n[block], ridge)
+        # A power of two that puts the largest numbers, trace + ridge and kappa <= (trace + ridge)/n, near the upper end
+        # of float64: what underflows then is 600 decades below them.
+        top = math.log2(math.fsum(powers) + ridge) - min(math.log2(n[block].min()), 0.0)
+        shift = 1000 - math.ceil(top)
+        scaled, participation[block] = _solve_block(
+            np.exp2(log_values[order] / math.log(2) + shift) if spectrum.exact is not None
+            else np.ldexp(np.maximum(spectrum.eigenvalues[order], 0.0), shift),
+            np.ldexp(powers, shift), modes, high, low, n[block], math.ldexp(ridge, shift),
+        )  # fmt: skip
+        kappa[block] = np.ldexp(scaled, -shift)
     return kappa, participation
 
 
@@ -361,18 +369,18 @@ def _solve_block(
             top = np.where(left > right, top, kappa)
             proposal = kappa * np.exp(change)
             escaped = ~((proposal >= bottom) & (proposal <= top))
-            done = np.abs(change) < 4e-15
-            kappa = np.where(done, kappa, np.where(escaped, np.sqrt(bottom) * np.sqrt(top), proposal))
-            if (done | (top <= bottom * (1 + 4e-16))).all():
+            kappa = np.where(escaped, np.sqrt(bottom) * np.sqrt(top), proposal)
+            if (np.abs(change) < 1e-14).all():
                 break
-        else:
+        if not (np.abs(change) < 1e-10).all():
             raise InternalError("the solver of the eigenlearning equation did not converge")
         _, _, slope_a, slope_b = sides(kappa, modes_in, powers_out)
     return kappa, slope_a + slope_b
 
 
 def _capped(m: int) -> float:
-    return float(max(min(m, int(_HUGE)), -int(_HUGE)))
+    """A number of modes as a float; one that large is never learned by a number of samples in float64."""
+    return float(min(m, _HUGE))
 
 
 def _frozen(values: ArrayLike) -> FloatArray:
