@@ -257,7 +257,7 @@ def learning_curve(
         # No error is 0 times infinity at n = rank: the limit from either side is 0.
         variance = np.where((bias + noise > 0) & (samples > 0), q / gap * (bias + noise), 0.0)
         test = np.where(bias + noise > 0, overfitting * (bias + noise), 0.0)
-        train = np.where(residual > 0, residual**2 * test, 0.0)
+        train = np.where(residual > 0, residual * (residual * test), 0.0)
     excess = bias + variance
 
     return LearningCurve(

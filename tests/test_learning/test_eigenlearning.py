@@ -137,7 +137,11 @@ def test_kappa_scales_with_the_kernel(scale):
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
-@given(st.lists(st.floats(1e-8, 10), min_size=1, max_size=6), st.sampled_from([0, 1e-300, 1e-9, 0.1, 5]), st.floats(0.1, 50))
+@given(
+    st.lists(st.floats(1e-8, 10), min_size=1, max_size=6),
+    st.sampled_from([0, 1e-300, 1e-9, 0.1, 5]),
+    st.floats(0.1, 50),
+)
 def test_conservation_and_the_decomposition(values, ridge, n):
     modes = [3 * i + 2 for i in range(len(values))]
     curve = learning_curve(Spectrum(values, modes), [1.0] * len(values), n=n, ridge=ridge, noise=0.2)
@@ -249,7 +253,9 @@ def test_diagnostics_name_the_regimes():
     curve = learning_curve(data, n=[5, 10, 30, 150], ridge=1e-3)
     kinds = {m.kind: m for m in curve.diagnostics.messages}
     assert kinds["finite population"].n == (30, 150)
-    assert "2 values of n from 30 to 150" in str(kinds["finite population"]) and "200" in str(kinds["finite population"])
+    assert "2 values of n from 30 to 150" in str(kinds["finite population"]) and "200" in str(
+        kinds["finite population"]
+    )
     assert kinds["few modes"].n[0] == 5
     # Gaussian inputs d = 5, RBF: predicted 1.5e-4, simulated 2.7e-4.
     c = math.sqrt(1 / 16 + 1 / 16)
