@@ -16,6 +16,7 @@ that they do not hold** for the data at hand (on images of digits GCV comes out 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import scipy.linalg
@@ -95,12 +96,13 @@ def solve_with_estimates(K: ArrayLike, y: ArrayLike, ridge: float) -> tuple[Floa
     n = len(gram)
     labels = targets(y, n)
     ridge = real_number("ridge", ridge, minimum=0.0)
-    values, vectors = scipy.linalg.eigh(gram)
-    shifted = values + ridge
-    _refuse_singular(float(shifted.min()), float(shifted.max()), n, ridge)
-    alpha = vectors @ ((vectors.T @ labels) / shifted[:, None])
-    diagonal = (vectors**2) @ (1 / shifted)
-    trace = float((1 / shifted).sum())
+    factor = cholesky(gram, ridge)
+    if factor is None:
+        _refuse_singular(ridge)
+    alpha = scipy.linalg.cho_solve(factor, labels)
+    inverse = scipy.linalg.cho_solve(factor, np.eye(n))
+    diagonal = np.diagonal(inverse)
+    trace = float(diagonal.sum())
     squares = (alpha**2).sum(axis=1)
     loo = float((squares / diagonal**2).mean())
     gcv = n * float(squares.sum()) / trace**2
@@ -109,7 +111,7 @@ def solve_with_estimates(K: ArrayLike, y: ArrayLike, ridge: float) -> tuple[Floa
         gcv=gcv,
         train_mse=ridge**2 * float(squares.mean()),
         kappa=1 / trace,
-        degrees_of_freedom=float((values / shifted).sum()),
+        degrees_of_freedom=float(np.einsum("ij,ij->", gram, inverse)),
         loo_over_gcv=loo / gcv if gcv > 0 else 1.0,
         n=n,
         ridge=ridge,
@@ -144,15 +146,26 @@ def kernel_alignment_risk(K: ArrayLike, y: ArrayLike, ridge: float) -> float:
     n = len(gram)
     values, vectors = scipy.linalg.eigh(gram / n)
     shifted = values + ridge / n
-    _refuse_singular(float(shifted.min()), float(shifted.max()), n, ridge)
+    if not shifted.min() > n * np.finfo(np.float64).eps * shifted.max():
+        _refuse_singular(ridge)
     power = ((vectors.T @ labels) ** 2).sum(axis=1)
     return float((power / shifted**2).sum() / n / ((1 / shifted).sum() / n) ** 2)
 
 
-def _refuse_singular(smallest: float, largest: float, n: int, ridge: float) -> None:
-    rounding = n * np.finfo(np.float64).eps * largest
-    if not smallest > rounding:
-        raise DomainError(
-            f"K + ridge I is singular in float64: smallest eigenvalue {smallest:.2g} against {largest:.2g}, with "
-            f"ridge {ridge!r}; use a larger ridge, or leave out repeated inputs"
-        )
+def cholesky(gram: FloatArray, ridge: float) -> tuple[FloatArray, bool] | None:
+    """Cholesky factor of gram + ridge I for `scipy.linalg.cho_solve`; None if that is singular in float64."""
+    n = len(gram)
+    try:
+        factor = scipy.linalg.cho_factor(gram + ridge * np.eye(n), lower=True)
+    except np.linalg.LinAlgError:
+        return None
+    # A zero eigenvalue leaves a pivot of the size of the rounding errors.
+    pivots = np.diagonal(factor[0]) ** 2
+    return factor if pivots.min() > n * np.finfo(np.float64).eps * pivots.max() else None
+
+
+def _refuse_singular(ridge: float) -> NoReturn:
+    raise DomainError(
+        f"K + ridge I is singular in float64, or not positive definite, with ridge {ridge!r}: use a larger ridge, or "
+        "leave out repeated inputs"
+    )

@@ -20,7 +20,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike
 
 from kernalg.errors import DomainError
-from kernalg.learning.estimators import solve_with_estimates
+from kernalg.learning.estimators import cholesky, solve_with_estimates
 from kernalg.learning.measured import Measured, MeasuredCurve
 from kernalg.spectrum.checks import FloatArray, real_number, real_vector
 from kernalg.spectrum.empirical import gram_matrix, targets
@@ -63,19 +63,12 @@ def kernel_ridge(K_train: ArrayLike, y: ArrayLike, ridge: float) -> FloatArray:
     n = len(gram)
     labels = targets(y, n)
     ridge = real_number("ridge", ridge, minimum=0.0)
-    shifted = gram + ridge * np.eye(n)
-    rounding = n * np.finfo(np.float64).eps
-    alpha = None
-    try:
-        factor = scipy.linalg.cho_factor(shifted, lower=True)
-        pivots = np.diagonal(factor[0]) ** 2
-        if pivots.min() > rounding * pivots.max():
-            alpha = scipy.linalg.cho_solve(factor, labels)
-    except np.linalg.LinAlgError:
-        pass
-    if alpha is None:
-        values, vectors = scipy.linalg.eigh(shifted)
-        floor = rounding * float(np.abs(values).max())
+    factor = cholesky(gram, ridge)
+    if factor is not None:
+        alpha = scipy.linalg.cho_solve(factor, labels)
+    else:
+        values, vectors = scipy.linalg.eigh(gram + ridge * np.eye(n))
+        floor = n * np.finfo(np.float64).eps * float(np.abs(values).max())
         if values[0] < -floor:
             raise DomainError(
                 f"K + ridge I has the negative eigenvalue {float(values[0])!r} (ridge {ridge!r}): the kernel is not "

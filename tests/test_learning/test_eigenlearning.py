@@ -271,6 +271,15 @@ def test_diagnostics_name_the_regimes():
     assert "next to no noise" in hard._repr_html_() and "participation" in repr(hard.diagnostics)
 
 
+def test_a_spectrum_too_short_for_its_samples_is_named():
+    spectrum = exponential_spectrum(6, 3, trace=math.e)
+    curve = learning_curve(spectrum, [0, 1, 1], n=[10, 5000], noise=0.1)
+    assert [(m.kind, m.n) for m in curve.diagnostics.messages if "trunc" in m.kind] == [("truncated spectrum", (5000,))]
+    longer = learning_curve(exponential_spectrum(6, 12, trace=math.e), [0, 1, 1], n=[10, 5000], noise=0.1)
+    assert "truncated" not in str([m.kind for m in longer.diagnostics.messages])
+    np.testing.assert_allclose(curve.test_mse[0], longer.test_mse[0], rtol=1e-2)
+
+
 def test_a_curve_shows_itself_and_round_trips():
     curve = learning_curve(Spectrum([1, 0.1], [2, 5]), [1, 1, 0.1], n=[0, 1, 7, 9], noise=0.1)
     again = LearningCurve.from_json(curve.to_json())
@@ -282,7 +291,8 @@ def test_a_curve_shows_itself_and_round_trips():
         assert not getattr(curve, name).flags.writeable
     assert curve != learning_curve(Spectrum([1, 0.1], [2, 5]), [1, 1, 0.1], n=[0, 1, 7, 8], noise=0.1)
     assert curve != 3
-    for text in ("", "[]", "{}", '{"type": "kernalg.LearningCurve"}', '{"type": "kernalg.Spectrum"}'):
+    short = curve.to_json().replace('"n": [0.0, ', '"n": [')
+    for text in ("", "[]", "{}", short, '{"type": "kernalg.LearningCurve"}', '{"type": "kernalg.Spectrum"}'):
         with pytest.raises(DomainError):
             LearningCurve.from_json(text)
 
