@@ -153,7 +153,8 @@ class Dual:
         det = (1 - 2 * a * v1) * (1 - 2 * b * v2) - 4 * a * b * cov**2
         if not (1 - 2 * a * v1 > 0 and 1 - 2 * b * v2 > 0 and det > 0):
             raise DomainError(
-                f"E[phi(u) phi(v)] is infinite at q1 = {v1}, q2 = {v2}, c = {cov}: {self.name} grows like exp({a}*x**2); "
+                f"E[phi(u) phi(v)] is infinite at q1 = {v1}, q2 = {v2}, c = {cov}: {self.name} grows like "
+                f"exp({a}*x**2); "
                 "take smaller variances"
             )
 
@@ -175,7 +176,9 @@ class Dual:
             raise DomainError(f"variances are not negative; the smallest given is {min(a.min(), b.min())}")
         if bound is not None and (excess := np.abs(cov) > bound * (1 + 4 * np.finfo(float).eps)).any():
             i = tuple(int(k) for k in np.argwhere(excess)[0])
-            raise DomainError(f"c = {cov[i]} at index {i} is outside [-sqrt(q1 q2), sqrt(q1 q2)], q1 = {a[i]}, q2 = {b[i]}")
+            raise DomainError(
+                f"c = {cov[i]} at index {i} is outside [-sqrt(q1 q2), sqrt(q1 q2)], q1 = {a[i]}, q2 = {b[i]}"
+            )
         cov = cov if bound is None else np.clip(cov, -bound, bound)
         if a.size:
             self._check_growth(a.max(), b.max(), float(np.abs(cov).max()))
@@ -207,7 +210,8 @@ class Dual:
         free = self.expr.free_symbols - {q1, q2, c}
         if free:
             raise DomainError(
-                f"the dual of {self.name} has the free parameters {', '.join(sorted(map(str, free)))}; give them values first"
+                f"the dual of {self.name} has the free parameters {', '.join(sorted(map(str, free)))}; "
+                "give them values first"
             )
 
     def _sympy_(self) -> sp.Expr:

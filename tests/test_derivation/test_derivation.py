@@ -17,7 +17,9 @@ from kernalg.symbols import c, q1, q2, x
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["relu", "erf", "gelu", "sin", "gaussian", "step", "elu", "Max(x,0)+sin(x)", "hard_tanh"])
+@pytest.mark.parametrize(
+    "name", ["relu", "erf", "gelu", "sin", "gaussian", "step", "elu", "Max(x,0)+sin(x)", "hard_tanh"]
+)
 def test_the_engine_explains_itself(name: str) -> None:
     dual = ka.activation(name).dual
     d = ka.derivation(dual)
@@ -71,5 +73,7 @@ def test_wrong_requests() -> None:
 
 
 def test_committed_pages_are_current() -> None:
-    run = subprocess.run([sys.executable, "-m", "derivations", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(
+        [sys.executable, "-m", "derivations", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert run.returncode == 0, run.stderr

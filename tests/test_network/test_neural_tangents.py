@@ -52,7 +52,9 @@ MAKERS = {
 }
 # ExpNormalized is a map of kernels, sqrt(q1 q2) exp(gamma (rho + shift)): no scalar activation has this dual at every
 # variance, so the derivation engine has nothing to derive it from. It needs a layer of its own.
-MISSING = {"ExpNormalized": "a kernel map without an elementwise activation; needs a layer kind that does not exist yet"}
+MISSING = {
+    "ExpNormalized": "a kernel map without an elementwise activation; needs a layer kind that does not exist yet"
+}
 
 
 def build(spec: dict[str, Any]) -> ka.Network:
