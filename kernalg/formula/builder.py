@@ -84,9 +84,7 @@ class Builder:
             for arg in args:
                 self._bound_argument(arg, MAX_ARGUMENT)
         first = args[0]
-        if entry.make is sp.exp:
-            self._bound_exponential(first)
-        elif entry.make is sp.sqrt:
+        if entry.make is sp.sqrt:
             self._bound_power(first, sp.S.Half)
         elif entry.make is sp.gamma and first.is_Rational:
             self._bound_argument(first, MAX_DIGITS)  # gamma(n) = (n-1)! has about n digits or more
@@ -109,9 +107,13 @@ class Builder:
         """exp(k log a) is evaluated by SymPy as a**k, term by term of a sum."""
         for term in sp.Add.make_args(arg):
             self._bound_argument(term, MAX_ARGUMENT)
-            for factor in sp.Mul.make_args(term):
-                if isinstance(factor, sp.log):
-                    self._bound_power(factor.args[0], term / factor)
+            self._bound_logarithms(term)
+
+    def _bound_logarithms(self, product: sp.Expr) -> None:
+        """k log a may become log(a**k), for instance inside the argument of an exponential (`logcombine`)."""
+        for factor in sp.Mul.make_args(product):
+            if isinstance(factor, sp.log) and factor.args[0].is_number:
+                self._bound_power(factor.args[0], product / factor)
 
     def _bound_power(self, base: sp.Expr, exponent: sp.Expr) -> None:
         """SymPy distributes powers over products, (3 x)**n = 3**n x**n, and merges them, (a**b)**e = a**(b e)."""
@@ -125,6 +127,8 @@ class Builder:
             self._bound_power(base.base, base.exp * exponent)
         elif isinstance(base, sp.exp):
             self._bound_exponential(base.args[0] * exponent)
+        elif any(logarithm.args[0] == base for logarithm in exponent.atoms(sp.log)):
+            self._bound_exponential(exponent * sp.log(base))  # a**(k/log a) is evaluated as exp(k)
         elif base.is_Rational and exponent.is_Rational and abs(base) != 1:
             bits = _bits(base)
             if bits * abs(exponent) > MAX_DIGITS * _BITS_PER_DIGIT:
@@ -155,6 +159,8 @@ class Builder:
                     raise Refusal(f"the exact numbers of the formula have more than {MAX_TOTAL_DIGITS} digits in all")
             elif part.is_Pow and part.exp.is_Rational:
                 self._bound_power(part.base, part.exp)  # products merge powers: sqrt(2)*sqrt(3) = sqrt(6)
+            elif part.is_Mul:
+                self._bound_logarithms(part)
             elif isinstance(part, sp.exp):
                 self._bound_exponential(part.args[0])
             stack.extend(part.args)
