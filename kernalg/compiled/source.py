@@ -3,10 +3,11 @@
 `freeze` is the only door: it accepts real expressions built from a fixed list of functions and shares every
 common subexpression. Two printers read the result.
 
-* **float64 with guards.** A sum whose terms may cancel carries the test ``|sum| < guard * sum of |terms|``.
-  While no test fires, no sum has lost more than ``log2(1/guard)`` bits: with ``guard = 2**-10`` a relative
-  error of about ``2**-53 * 2**10 = 1.1e-13`` at worst. When one fires, the flag ``bad`` is set, and the caller
-  computes that entry again.
+* **float64 with guards.** A sum whose terms may cancel carries the test ``|sum| < guard * size``. Its size is
+  the sum of the sizes of its terms; the size of a product is the product of the sizes; of anything else, the
+  absolute value. So rounding errors are a few ``2**-53 * size``, and while no test fires, no sum has lost more
+  than ``log2(1/guard)`` bits: with ``guard = 2**-10`` a relative error of about ``2**-53 * 2**10 = 1.1e-13``. When
+  one fires, the flag ``bad`` is set, and the caller computes that entry again.
 * **double-double**, about 31 digits, for the entries that were flagged.
 
 So no formula needs a hand-made form for the places where it cancels. Two rewrites keep those places small and
@@ -504,6 +505,23 @@ def float64_lines(
     """
     names = dict(given)
     lines: list[str] = []
+
+    def inexact(i: int) -> bool:
+        """Whether node i is, up to factors, a sum that may have cancelled a little."""
+        node = frozen.nodes[i]
+        if i in given or node.op not in ("add", "mul", "div"):
+            return False
+        return is_guarded(frozen, i, exact_symbols) or any(inexact(j) for j in node.args)
+
+    def size(i: int) -> str:
+        """What the error of node i is a few 2**-53 of."""
+        node = frozen.nodes[i]
+        if not inexact(i):
+            return names[i] if frozen.nonnegative[i] else f"abs({names[i]})"
+        if node.op == "add":
+            return f"s{i}" if is_guarded(frozen, i, exact_symbols) else f"({' + '.join(map(size, node.args))})"
+        return (" * " if node.op == "mul" else " / ").join(map(size, node.args))
+
     for i in _reachable(frozen, roots, given):
         node = frozen.nodes[i]
         if node.op == "number":
@@ -514,10 +532,10 @@ def float64_lines(
         lines.append(f"v{i} = {_float64_expression(node, args)}")
         names[i] = f"v{i}"
         if is_guarded(frozen, i, exact_symbols):
-            sizes = [a if frozen.nonnegative[j] else f"abs({a})" for a, j in zip(args, node.args, strict=True)]
+            lines.append(f"s{i} = {' + '.join(size(j) for j in node.args)}")
             floor = frozen.floors.get(i, 0)
             extra = "" if floor == 0 else f" + {(scales or {})[floor] if isinstance(floor, str) else float(floor)}"
-            lines.append(f"bad |= abs(v{i}){extra} < {guard!r} * ({' + '.join(sizes)})")
+            lines.append(f"bad |= abs(v{i}){extra} < {guard!r} * s{i}")
     return lines, [names[i] for i in roots]
 
 
@@ -548,9 +566,7 @@ def _float64_expression(node: Node, args: list[str]) -> str:
             return f"{yes} if {left} {node.value} {right} else {no}"
 
 
-def double_double_lines(
-    frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]
-) -> tuple[list[str], list[str]]:
+def double_double_lines(frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]) -> tuple[list[str], list[str]]:
     """Statements computing `roots` in double-double, variables being tuples (hi, lo), and the names they end in."""
     names = dict(given)
     lines: list[str] = []
