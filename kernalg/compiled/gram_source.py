@@ -56,10 +56,12 @@ def mean_squares(X, out):
 
 @njit("void(float64[:, ::1], int64, int64)", nogil=True, cache=True)
 def mirror(K, first, last):
-    """K[j, i] = K[i, j] for i in first..last, j < i, in squares that stay in cache."""
-    for j0 in range(0, last, 8):
-        for i in range(max(first, j0), last):
-            for j in range(j0, min(j0 + 8, i)):
+    """K[j, i] = K[i, j] for i > j in the rows j = first..last: eight rows at a time, one cache line of each row i."""
+    n = K.shape[0]
+    for j0 in range(first, last, 8):
+        j1 = min(j0 + 8, last)
+        for i in range(j0 + 1, n):
+            for j in range(j0, min(j1, i)):
                 K[j, i] = K[i, j]
 '''
 
@@ -158,6 +160,13 @@ DOUBLE_DOUBLE_TEXT = (
 @njit(error_model="numpy")
 def dd_clamp(x, size):
     return (0.0, 0.0) if -{_NEGATIVE_NOISE!r} * size < x[0] < {_POSITIVE_NOISE!r} * size else x
+
+
+@njit(error_model="numpy")
+def dd_leg(m, n):
+    # sqrt(m^2 - n^2) as a product of two roots, which does not underflow for rows of norm 1e-80.
+    size = abs(m[0]) + abs(n[0])
+    return dd_mul(dd_sqrt(dd_clamp(dd_sub(m, n), size)), dd_sqrt(dd_clamp(dd_add(m, n), size)))
 
 """
 )

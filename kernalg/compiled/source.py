@@ -15,6 +15,8 @@ the inverse sine well conditioned at its ends:
 
     P - S**2        =  (sqrt(P) - S) * (sqrt(P) + S)
     asin(S/sqrt(P)) =  atan2(S, sqrt(P - S**2))
+
+The root of such a difference is an operation of its own, `leg`: the leg of a right triangle.
 """
 
 from __future__ import annotations
@@ -59,6 +61,7 @@ class Node:
     number      the exact SymPy number
     symbol      its name
     add         the signs of the terms, a tuple of +1 and -1
+    leg         None; sqrt(m**2 - n**2) for args (m, n), m >= 0
     mul, div, sqrt, maximum, minimum, sign, heaviside     None
     call        the function's name
     select      the comparison: args are (left, right, value if true, value if false)
@@ -201,6 +204,9 @@ class _Builder:
     def sqrt(self, i: int) -> int:
         return self.node("sqrt", i, nonnegative=True)
 
+    def leg(self, m: int, n: int) -> int:
+        return self.node("leg", m, n, nonnegative=True)
+
     def divide(self, num: int, den: int) -> int:
         return self.node("div", num, den, nonnegative=self.nonnegative[num] and self.nonnegative[den])
 
@@ -273,10 +279,8 @@ class _Builder:
             return [self.power(self.build(base), int(exponent))]
         squares = _difference_of_squares(base) if isinstance(base, sp.Add) else None
         if squares is not None:
-            # Two roots, not the root of a product: the product would underflow for rows of norm 1e-80.
             factor, root, other = squares
-            m, n = self.build(root), self.build(other)
-            roots = [self.sqrt(self.add([(1, m), (-1, n)])), self.sqrt(self.add([(1, m), (1, n)]))]
+            roots = [self.leg(self.build(root), self.build(other))]
             if factor != 1:
                 roots.append(self.number(sp.sqrt(factor)))
         else:
@@ -359,8 +363,7 @@ class _Builder:
             else:
                 above.append(factor)
         n, m = self.build(sp.Mul(*above)), self.build(sp.Mul(*below))
-        roots = [self.sqrt(self.add([(1, m), (-1, n)])), self.sqrt(self.add([(1, m), (1, n)]))]
-        return n, m, self.mul(roots)
+        return n, m, self.leg(m, n)
 
     def _piecewise(self, expr: sp.Piecewise) -> int:
         *branches, (last, condition) = expr.args
@@ -529,8 +532,20 @@ def float64_lines(
             names[i] = repr(high) if high >= 0 else f"({high!r})"
             continue
         args = [names[j] for j in node.args]
-        lines.append(f"v{i} = {_float64_expression(node, args)}")
         names[i] = f"v{i}"
+        if node.op == "leg":
+            # The difference is small beside the sum of squares where either factor is; one test serves both. Where
+            # the product leaves the range of float64, double-double takes over, which takes two roots.
+            m, n = args
+            other = n if frozen.nonnegative[node.args[1]] else f"abs({n})"
+            lines += [
+                f"p{i} = ({m} - {n}) * ({m} + {n})",
+                f"s{i} = {m} + {other}",
+                f"bad |= not ({guard!r} * (s{i} * s{i}) + {_TINY} <= p{i} < {_HUGE})",
+                f"v{i} = sqrt(p{i})",
+            ]
+            continue
+        lines.append(f"v{i} = {_float64_expression(node, args)}")
         if is_guarded(frozen, i, exact_symbols):
             lines.append(f"s{i} = {' + '.join(size(j) for j in node.args)}")
             floor = frozen.floors.get(i, 0)
@@ -581,9 +596,14 @@ def double_double_lines(frozen: Frozen, roots: Sequence[int], given: Mapping[int
             inner = frozen.nodes[node.args[0]]
             size = " + ".join(f"abs({names[j]}[0])" for j in inner.args)
             lines.append(f"v{i} = dd_sqrt(dd_clamp({args[0]}, {size}))")
+        elif node.op == "leg":
+            lines.append(f"v{i} = dd_leg({args[0]}, {args[1]})")
         else:
             lines.append(f"v{i} = {_double_double_expression(node, args)}")
     return lines, [names[i] for i in roots]
+
+
+_TINY, _HUGE = 1e-290, 1e300
 
 
 def _double_double_expression(node: Node, args: list[str]) -> str:
