@@ -88,7 +88,8 @@ def derive() -> Derivation:
         sp.Subs(dual.expr, (q2, c), (q1, q1)),
         dual.diagonal,
         because=(
-            "on the diagonal u = v the arcsine is pi/2 and the root vanishes: half of the variance survives the rectifier"
+            "on the diagonal u = v the arcsine is pi/2 and the root vanishes: "
+            "half of the variance survives the rectifier"
         ),
         check="symbolic",
     )

@@ -105,7 +105,7 @@ sizes = [30, 100, 300]
 power, ridge, noise = [0, 1, 1], 0.01, 0.1
 predicted = ka.learning_curve(spectrum, power=power, n=sizes, ridge=ridge, noise=noise)
 measured = measured_curve_on_sphere(
-    K, spectrum, power, dimension=dimension, n=sizes, ridge=ridge, noise=noise, draws=12, seed=1
+    K, spectrum, power, dimension=dimension, n=sizes, ridge=ridge, noise=noise, draws=40, seed=1
 )
 rows = list(zip(sizes, predicted.test_mse, measured.test_mse.mean, measured.test_mse.standard_error, strict=True))
 for n, theory, mean, error in rows:

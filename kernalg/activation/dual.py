@@ -67,7 +67,9 @@ class Dual:
     @cached_property
     def normalized(self) -> sp.Expr:
         """The closed form at q1 = q2 = 1, in rho."""
-        return self.expr.subs({q1: 1, q2: 1, c: rho}, simultaneous=True)
+        at_unit_variance = self.expr.subs({q1: 1, q2: 1, c: rho}, simultaneous=True)
+        # sqrt(p^2) = |p| where two radicands became one; a radicand does not vanish for |rho| < 1, so p(0) has its sign
+        return at_unit_variance.replace(sp.Abs, lambda p: p if p.subs(rho, 0).is_positive else -p)
 
     @cached_property
     def diagonal(self) -> sp.Expr:
