@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 
 from kernalg.compiled.cache import load
-from kernalg.compiled.gram_source import DOUBLE_DOUBLE_TEXT, GUARD, HEAD, indent, runtime_text
+from kernalg.compiled.gram_source import DOUBLE_DOUBLE_TEXT, GUARD, HEAD, NUDGES, indent, runtime_text
 from kernalg.compiled.inputs import FloatArray, real_array
 from kernalg.compiled.source import Frozen, double_double_lines, float64_lines, freeze
 from kernalg.compiled.threads import threads
@@ -114,9 +114,20 @@ class Elementwise:
     def _double_double_module(self) -> ModuleType:
         frozen, given = self._frozen
         lines, (name,) = double_double_lines(frozen, frozen.outputs, given)
-        loads = [line.replace("= ", "= (", 1) + ", 0.0)" for line in self._loads(frozen)]
-        body = [*loads, *lines, f"out[i] = {name}[0]"]
-        return load(DOUBLE_DOUBLE_TEXT + self._function("void", [], body, []))
+        value = indent([*lines, f"return {name}[0]"], 1)
+        arguments = ", ".join(given.values())
+        loads = self._loads(frozen)
+        helper = f'\n\n@njit(error_model="numpy")\ndef value({arguments}, nudge):\n{value}\n'
+        pairs = ", ".join(f"({x}, 0.0)" for x in given.values())
+        body = [
+            *loads,
+            f"out[i] = value({pairs}, 0.0)",
+            "if not np.isfinite(out[i]):",
+            *(f"    near{n} = value({pairs}, {nudge!r})" for n, nudge in enumerate(NUDGES)),
+            "    finite = limit(near0, near1)",
+            "    out[i] = finite if np.isfinite(finite) else out[i]",
+        ]
+        return load(DOUBLE_DOUBLE_TEXT + helper + self._function("void", [], body, []))
 
     def _loads(self, frozen: Frozen) -> list[str]:
         used = {node.value for node in frozen.nodes if node.op == "symbol"}

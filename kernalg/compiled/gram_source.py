@@ -147,31 +147,65 @@ def pairs(K_all, K_first, T_all, T_first, first, last, lower, d, kinds, offsets,
     return marked
 '''
 
-# A difference M - S of the data, in units of M + S, is rounding when it lies in this interval. Below: c is beyond
-# sqrt(q1 q2) by up to 4 units of float64. Above: it is noise of double-double, which a step activation would turn
-# from 1e-32 into 1e-16 in one layer, 1e-8 in two, 1e-2 in four.
+# A difference M - S, in units of M + S, is rounding when it lies in this interval. Below: c is beyond sqrt(q1 q2) by
+# up to 4 units of float64. Above: it is noise of double-double, which a step activation would turn from 1e-32 into
+# 1e-16 in one layer, 1e-8 in two, 1e-2 in four.
 _NEGATIVE_NOISE = 2.0**-48
 _POSITIVE_NOISE = 2.0**-98
+# Where a formula is 0/0 at such a point, its value is the limit: it is evaluated at these two relative distances h, and
+# when the two agree to 1e-9 extrapolated in sqrt(h), whose ratio is 8. An infinite limit differs by far more.
+NUDGES = (2.0**-88, 2.0**-82)
 
 DOUBLE_DOUBLE_TEXT = (
-    helper_text("double_double")
+    "from math import nan\n\n"
+    + helper_text("double_double")
     + f"""
 
 @njit(error_model="numpy")
-def dd_clamp(x, size):
-    return (0.0, 0.0) if -{_NEGATIVE_NOISE!r} * size < x[0] < {_POSITIVE_NOISE!r} * size else x
+def dd_clamp(x, size, nudge):
+    noise = -{_NEGATIVE_NOISE!r} * size < x[0] < {_POSITIVE_NOISE!r} * size
+    return (nudge * size, 0.0) if noise else x
 
 
 @njit(error_model="numpy")
-def dd_leg(m, n):
-    # sqrt(m^2 - n^2) as a product of two roots, which does not underflow for rows of norm 1e-80.
+def dd_gap(m, n, nudge):
     size = abs(m[0]) + abs(n[0])
-    return dd_mul(dd_sqrt(dd_clamp(dd_sub(m, n), size)), dd_sqrt(dd_clamp(dd_add(m, n), size)))
+    return dd_mul(dd_clamp(dd_sub(m, n), size, nudge), dd_clamp(dd_add(m, n), size, nudge))
+
+
+@njit(error_model="numpy")
+def dd_leg(m, n, nudge):
+    # A product of two roots, which does not underflow for rows of norm 1e-80.
+    size = abs(m[0]) + abs(n[0])
+    return dd_mul(dd_sqrt(dd_clamp(dd_sub(m, n), size, nudge)), dd_sqrt(dd_clamp(dd_add(m, n), size, nudge)))
+
+
+@njit(error_model="numpy")
+def limit(near, far):
+    return near + (near - far) / 7.0 if abs(near - far) <= 1e-9 * max(abs(near), abs(far)) else nan
 
 """
 )
 
 _REFINE = '''
+@njit(error_model="numpy")
+def pair(x, y, kinds, dense, nudge):
+    d = (float(x.size), 0.0)
+    c, q1, q2 = dd_div(dd_dot(x, y), d), dd_div(dd_dot(x, x), d), dd_div(dd_dot(y, y), d)
+    t = (0.0, 0.0)
+    for op in range(kinds.size):
+        w, b, g = (dense[op, 0], dense[op, 1]), (dense[op, 2], dense[op, 3]), dense[op, 4]
+        c = dd_add(dd_mul(w, c), b)
+        q1 = dd_add(dd_mul(w, q1), b)
+        q2 = dd_add(dd_mul(w, q2), b)
+        t = dd_mul(w, t)
+        if g == 1.0:
+            t = dd_add(c, t)
+        kind = kinds[op]
+{cases}
+    return c[0], t[0]
+
+
 @njit(
     "void(float64[:, ::1], float64[:, ::1], int64[::1], int64[::1], int64[::1], float64[:, ::1], "
     "float64[::1], float64[::1], float64[::1], float64[::1])",
@@ -181,29 +215,17 @@ _REFINE = '''
 )
 def refine(X, Y, I, J, kinds, dense, K_diagonal, T_diagonal, K, T):
     """The entries (I[e], J[e]) in double-double, from the rows themselves; equal rows have the diagonal value."""
-    d = X.shape[1]
     for e in range(I.size):
-        equal = True
-        for k in range(d):
-            equal &= X[I[e], k] == Y[J[e], k]
-        if equal:
+        x, y = X[I[e]], Y[J[e]]
+        if np.array_equal(x, y):
             K[e], T[e] = K_diagonal[I[e]], T_diagonal[I[e]]
             continue
-        c = dd_div(dd_dot(X[I[e]], Y[J[e]]), (float(d), 0.0))
-        q1 = dd_div(dd_dot(X[I[e]], X[I[e]]), (float(d), 0.0))
-        q2 = dd_div(dd_dot(Y[J[e]], Y[J[e]]), (float(d), 0.0))
-        t = (0.0, 0.0)
-        for op in range(kinds.size):
-            w, b, g = (dense[op, 0], dense[op, 1]), (dense[op, 2], dense[op, 3]), dense[op, 4]
-            c = dd_add(dd_mul(w, c), b)
-            q1 = dd_add(dd_mul(w, q1), b)
-            q2 = dd_add(dd_mul(w, q2), b)
-            t = dd_mul(w, t)
-            if g == 1.0:
-                t = dd_add(c, t)
-            kind = kinds[op]
-{cases}
-        K[e], T[e] = c[0], t[0]
+        k, t = pair(x, y, kinds, dense, 0.0)
+        if not (np.isfinite(k) and np.isfinite(t)):
+            k1, t1 = pair(x, y, kinds, dense, {near!r})
+            k2, t2 = pair(x, y, kinds, dense, {far!r})
+            k, t = limit(k1, k2), limit(t1, t2)
+        K[e], T[e] = k, t
 
 
 @njit(
@@ -369,14 +391,16 @@ def refine_text(steps: Sequence[DualStep]) -> str:
             given = {i: node.value for i, node in enumerate(frozen.nodes) if node.op == "symbol"}
             lines, names = double_double_lines(frozen, frozen.outputs, given)
             body = [*lines, f"return {', '.join(names)}"]
-            parts.append(f'\n@njit(error_model="numpy")\ndef {name}_{kind}({arguments}):\n{indent(body, 1)}\n\n')
+            parts.append(f'\n@njit(error_model="numpy")\ndef {name}_{kind}({arguments}, nudge):\n{indent(body, 1)}\n\n')
         cases += [
             f"if kind == {kind}:",
-            f"    c, slope = dual_{kind}(q1, q2, c)",
+            f"    c, slope = dual_{kind}(q1, q2, c, nudge)",
             "    t = dd_mul(t, slope)",
-            f"    q1 = diagonal_{kind}(q1)[0]",
-            f"    q2 = diagonal_{kind}(q2)[0]",
+            f"    q1 = diagonal_{kind}(q1, 0.0)[0]",
+            f"    q2 = diagonal_{kind}(q2, 0.0)[0]",
         ]
-        diagonal_cases += [f"if kind == {kind}:", f"    q, slope = diagonal_{kind}(q)", "    t = dd_mul(t, slope)"]
-    parts.append(_REFINE.format(cases=indent(cases, 3), diagonal_cases=indent(diagonal_cases, 3)))
+        diagonal_cases += [f"if kind == {kind}:", f"    q, slope = diagonal_{kind}(q, 0.0)", "    t = dd_mul(t, slope)"]
+    parts.append(
+        _REFINE.format(near=NUDGES[0], far=NUDGES[1], cases=indent(cases, 2), diagonal_cases=indent(diagonal_cases, 3))
+    )
     return "".join(parts)

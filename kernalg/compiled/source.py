@@ -16,7 +16,7 @@ the inverse sine well conditioned at its ends:
     P - S**2        =  (sqrt(P) - S) * (sqrt(P) + S)
     asin(S/sqrt(P)) =  atan2(S, sqrt(P - S**2))
 
-The root of such a difference is an operation of its own, `leg`: the leg of a right triangle.
+Such a difference is an operation of its own, `gap`, and its root another, `leg` (of a right triangle).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Node:
     number      the exact SymPy number
     symbol      its name
     add         the signs of the terms, a tuple of +1 and -1
-    leg         None; sqrt(m**2 - n**2) for args (m, n), m >= 0
+    gap, leg    None; m**2 - n**2 and its root, for args (m, n) with m >= 0
     mul, div, sqrt, maximum, minimum, sign, heaviside     None
     call        the function's name
     select      the comparison: args are (left, right, value if true, value if false)
@@ -241,8 +241,8 @@ class _Builder:
         if squares is not None:
             factor, root, other = squares
             m, n = self.build(root), self.build(other)
-            parts = [self.add([(1, m), (-1, n)]), self.add([(1, m), (1, n)])]
-            return self.mul(parts if factor == 1 else [self.number(factor), *parts])
+            gap = self.node("gap", m, n)
+            return gap if factor == 1 else self.mul([self.number(factor), gap])
         terms = []
         for term in sorted(expr.args, key=sp.default_sort_key):
             negative = number_value(term.as_independent(*term.free_symbols, as_Add=False)[0]) < 0
@@ -533,7 +533,7 @@ def float64_lines(
             continue
         args = [names[j] for j in node.args]
         names[i] = f"v{i}"
-        if node.op == "leg":
+        if node.op in ("gap", "leg"):
             # The difference is small beside the sum of squares where either factor is; one test serves both. Where
             # the product leaves the range of float64, double-double takes over, which takes two roots.
             m, n = args
@@ -542,7 +542,7 @@ def float64_lines(
                 f"p{i} = ({m} - {n}) * ({m} + {n})",
                 f"s{i} = {m} + {other}",
                 f"bad |= not ({guard!r} * (s{i} * s{i}) + {_TINY} <= p{i} < {_HUGE})",
-                f"v{i} = sqrt(p{i})",
+                f"v{i} = sqrt(p{i})" if node.op == "leg" else f"v{i} = p{i}",
             ]
             continue
         lines.append(f"v{i} = {_float64_expression(node, args)}")
@@ -582,7 +582,11 @@ def _float64_expression(node: Node, args: list[str]) -> str:
 
 
 def double_double_lines(frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]) -> tuple[list[str], list[str]]:
-    """Statements computing `roots` in double-double, variables being tuples (hi, lo), and the names they end in."""
+    """Statements computing `roots` in double-double, and the names they end in.
+
+    Variables are tuples (hi, lo). A number ``nudge`` must be defined: what a difference that vanishes is set to,
+    relative to its terms.
+    """
     names = dict(given)
     lines: list[str] = []
     for i in _reachable(frozen, roots, given):
@@ -595,9 +599,9 @@ def double_double_lines(frozen: Frozen, roots: Sequence[int], given: Mapping[int
         if node.op == "sqrt" and frozen.nodes[node.args[0]].op == "add":
             inner = frozen.nodes[node.args[0]]
             size = " + ".join(f"abs({names[j]}[0])" for j in inner.args)
-            lines.append(f"v{i} = dd_sqrt(dd_clamp({args[0]}, {size}))")
-        elif node.op == "leg":
-            lines.append(f"v{i} = dd_leg({args[0]}, {args[1]})")
+            lines.append(f"v{i} = dd_sqrt(dd_clamp({args[0]}, {size}, nudge))")
+        elif node.op in ("gap", "leg"):
+            lines.append(f"v{i} = dd_{node.op}({args[0]}, {args[1]}, nudge)")
         else:
             lines.append(f"v{i} = {_double_double_expression(node, args)}")
     return lines, [names[i] for i in roots]

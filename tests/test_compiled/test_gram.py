@@ -119,7 +119,7 @@ def relu():
 
 def test_published_values():
     """One case a formula keeps the time of compilation down; all 200 cases agree to 4e-14."""
-    wanted = ["nt-0010", "nt-0413", "nt-0426"]
+    wanted = ["nt-0010", "nt-0413", "nt-0424"]
     for case in (case for case in ORACLE["cases"] if case["id"] in wanted):
         compiled = compile_program(program_of(case["spec"]))
         inputs = ORACLE["inputs"][case["inputs"]]
@@ -289,7 +289,7 @@ def test_programs_without_dual_or_dense():
 def test_formula_without_a_value_is_refused():
     """1/sqrt(q1 q2 - c^2), a distributional derivative, is infinite on the diagonal."""
     step = DualStep(c, 1 / ROOT, q1, R(1), "bad")
-    compiled = compile_program(LayerProgram((step,)))
+    compiled = compile_program(LayerProgram((READOUT, step)))
     with pytest.raises(DomainError, match=r"X\[1\] with X\[0\]"):
         compiled.both(np.array([[1.0, 2.0], [2.0, 4.0]]))
 

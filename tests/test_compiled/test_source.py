@@ -65,7 +65,7 @@ def test_common_subexpressions_are_shared():
 @pytest.mark.parametrize("spelling", [q1 * q2 - c**2, -(c**2) + q1 * q2, sp.expand(3 * (q1 * q2 - c**2)) / 3])
 def test_difference_of_squares_is_factored(spelling):
     assert operations(freeze([sp.sqrt(spelling)], [q1, q2, c])) == operations(freeze([ROOT], [q1, q2, c]))
-    assert [len(n.args) for n in freeze([spelling], [q1, q2, c]).nodes if n.op == "add"] == [2, 2]
+    assert "gap" in operations(freeze([spelling], [q1, q2, c]))
 
 
 def test_guard_fires_where_a_sum_cancels_and_nowhere_else():
