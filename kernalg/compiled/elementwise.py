@@ -13,7 +13,8 @@ import sympy as sp
 from kernalg.compiled.cache import load
 from kernalg.compiled.gram_source import DOUBLE_DOUBLE_TEXT, GUARD, HEAD, NUDGES, indent, runtime_text
 from kernalg.compiled.inputs import FloatArray, real_array
-from kernalg.compiled.source import Frozen, double_double_lines, float64_lines, freeze
+from kernalg.compiled.printers import double_double_lines, float64_lines
+from kernalg.compiled.source import Frozen, freeze
 from kernalg.compiled.threads import threads
 from kernalg.errors import DomainError
 

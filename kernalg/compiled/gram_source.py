@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from kernalg.compiled.cache import helper_text
 from kernalg.compiled.layer_program import DualStep
-from kernalg.compiled.source import Frozen, double_double_lines, float64_lines, freeze
+from kernalg.compiled.printers import double_double_lines, float64_lines
+from kernalg.compiled.source import Frozen, freeze
 from kernalg.symbols import c, q1, q2
 
 BLOCK = 128

@@ -6,7 +6,8 @@ import mpmath as mp
 import pytest
 import sympy as sp
 
-from kernalg.compiled.source import Frozen, double_double, float64_lines, freeze, is_guarded
+from kernalg.compiled.printers import float64_lines, is_guarded
+from kernalg.compiled.source import Frozen, double_double, freeze
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.symbols import bivariate_normal_cdf, c, normal_cdf, q1, q2, x
 
