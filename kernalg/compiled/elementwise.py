@@ -84,7 +84,7 @@ class Elementwise:
             part = slice(first, first + _CHUNK)
             pieces = [a[part] for a in flat]
             if module.evaluate(*pieces, out[part]):
-                marked = np.flatnonzero(np.isnan(out[part]))
+                marked = np.flatnonzero(~np.isfinite(out[part]))
                 again = np.empty(marked.size)
                 self._double_double_module.evaluate(*(a[marked] for a in pieces), again)
                 out[part][marked] = again
@@ -98,7 +98,7 @@ class Elementwise:
         frozen, given = self._frozen
         lines, (name,) = float64_lines(frozen, frozen.outputs, given, guard=GUARD, exact_symbols=True)
         body = [*self._loads(frozen), "bad = False", *lines, f"out[i] = nan if bad else {name}"]
-        body.append("marked += out[i] != out[i]")
+        body.append("marked += not abs(out[i]) < np.inf")
         return HEAD + runtime_text(frozen) + self._function("int64", ["marked = 0"], body, ["return marked"])
 
     @cached_property

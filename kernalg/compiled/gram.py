@@ -215,8 +215,8 @@ class CompiledProgram:
             self._refine(left, right, nngp.rows(first, last), ntk.rows(first, last), first, lower)
 
     def _refine(self, left: _Rows, right: _Rows, K: FloatArray, T: FloatArray, first: int, lower: bool) -> None:
-        """Compute the NaN entries of the rows from `first` on again."""
-        wrong = np.isnan(K)
+        """Compute the entries of the rows from `first` on that are not finite again."""
+        wrong = ~np.isfinite(K)
         if lower:
             wrong &= np.arange(K.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
         rows, columns = (np.ascontiguousarray(index) for index in np.nonzero(wrong))
