@@ -84,18 +84,25 @@ def float64_lines(
     def inexact(i: int) -> bool:
         """Whether node i is, up to factors, a sum that may have cancelled a little."""
         node = frozen.nodes[i]
-        if i in given or node.op not in ("add", "mul", "div"):
+        if i in given or node.op not in ("add", "mul", "div", "gap"):
             return False
-        return is_guarded(frozen, i, exact_symbols) or any(inexact(j) for j in node.args)
+        return node.op == "gap" or is_guarded(frozen, i, exact_symbols) or any(inexact(j) for j in node.args)
 
     def size(i: int) -> str:
         """What the error of node i is a few 2**-53 of."""
         node = frozen.nodes[i]
         if not inexact(i):
             return names[i] if frozen.nonnegative[i] else f"abs({names[i]})"
+        if node.op == "gap":
+            return f"s{i} * s{i}"
         if node.op == "add":
             return f"s{i}" if is_guarded(frozen, i, exact_symbols) else f"({' + '.join(map(size, node.args))})"
-        return (" * " if node.op == "mul" else " / ").join(map(size, node.args))
+        if node.op == "mul":
+            return " * ".join(map(size, node.args))
+        top, bottom = node.args
+        # The relative error of a quotient is the sum of both; their product bounds it up to a factor 2.
+        loss = f" * ({size(bottom)} / {names[bottom]})" if inexact(bottom) else ""
+        return f"abs({size(top)} / {names[bottom]}{loss})"
 
     for i in _reachable(frozen, roots, given):
         node = frozen.nodes[i]
@@ -109,13 +116,14 @@ def float64_lines(
             # The difference is small beside the sum of squares where either factor is; one test serves both. Where
             # the product leaves the range of float64, double-double takes over, which takes two roots.
             m, n = args
-            other = n if frozen.nonnegative[node.args[1]] else f"abs({n})"
             lines += [
-                f"p{i} = ({m} - {n}) * ({m} + {n})",
-                f"s{i} = {m} + {other}",
-                f"bad |= not ({guard!r} * (s{i} * s{i}) + {_TINY} <= p{i} < {_HUGE})",
-                f"v{i} = sqrt(p{i})" if node.op == "leg" else f"v{i} = p{i}",
+                f"v{i} = ({m} - {n}) * ({m} + {n})",
+                f"s{i} = {m} + {n if frozen.nonnegative[node.args[1]] else f'abs({n})'}",
             ]
+            tested = f"v{i}" if node.op == "leg" else f"abs(v{i})"
+            lines.append(f"bad |= not ({guard!r} * (s{i} * s{i}) + {_TINY} <= {tested} < {_HUGE})")
+            if node.op == "leg":
+                lines.append(f"v{i} = sqrt(v{i})")
             continue
         lines.append(f"v{i} = {_float64_expression(node, args)}")
         if is_guarded(frozen, i, exact_symbols):

@@ -76,6 +76,12 @@ def test_guard_fires_where_a_sum_cancels_and_nowhere_else():
     assert not interpret(1 - sp.cos(t), [t], (1.0,))[1]
 
 
+def test_a_negative_difference_is_no_cancellation():
+    value, bad = interpret(1 / (1 + (q1**2 - 1) * c / (q1 - c) + sp.log(q1) / (q1 * q2)), [q1, q2, c], (0.5, 2.0, 0.1))
+    assert value == pytest.approx(1 / (1 - 0.075 / 0.4 + math.log(0.5)), rel=1e-14)
+    assert not bad
+
+
 def test_no_guard_on_exact_or_positive_sums():
     for formula in (q1 - c, 1 + 2 * q1 + q1 * q2, sp.exp(q1 - c)):
         frozen = freeze([formula], [q1, q2, c])
