@@ -221,18 +221,37 @@ class CompiledProgram:
             wrong &= np.arange(K.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
         rows, columns = (np.ascontiguousarray(index) for index in np.nonzero(wrong))
         nngp, ntk = np.empty(rows.size), np.empty(rows.size)
+        rows += first
         self._refine_module.refine(
-            left.X, right.X, rows + first, columns, self._kinds, self._dense, left.K, left.T, nngp, ntk
+            left.X,
+            right.X,
+            rows,
+            columns,
+            self._squares(left.X, rows),
+            self._squares(right.X, columns),
+            self._kinds,
+            self._dense,
+            left.K,
+            left.T,
+            nngp,
+            ntk,
         )
         finite = np.isfinite(nngp) & np.isfinite(ntk)
         if not finite.all():
             e = np.flatnonzero(~finite)[0]
             raise DomainError(
-                f"the kernel of X[{rows[e] + first}] with {'X' if lower else 'Y'}[{columns[e]}] is not a finite "
+                f"the kernel of X[{rows[e]}] with {'X' if lower else 'Y'}[{columns[e]}] is not a finite "
                 "number; the formulas have no value there. Remove one of the rows, or rescale the data"
             )
-        K[rows, columns] = nngp
-        T[rows, columns] = ntk
+        K[wrong] = nngp
+        T[wrong] = ntk
+
+    def _squares(self, X: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
+        """x.x/d of these rows as (hi, lo), every distinct row computed once."""
+        distinct, inverse = np.unique(rows, return_inverse=True)
+        found = np.empty((distinct.size, 2))
+        self._refine_module.squares(X, distinct, found)
+        return found[inverse]
 
 
 class _Panel(NamedTuple):

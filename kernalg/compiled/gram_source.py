@@ -189,10 +189,15 @@ def limit(near, far):
 )
 
 _REFINE = '''
+@njit("void(float64[:, ::1], int64[::1], float64[:, ::1])", error_model="numpy", nogil=True, cache=True)
+def squares(X, I, Q):
+    """x.x/d of the rows I in double-double."""
+    for e in range(I.size):
+        Q[e, 0], Q[e, 1] = dd_div(dd_dot(X[I[e]], X[I[e]]), (float(X.shape[1]), 0.0))
+
+
 @njit(error_model="numpy")
-def pair(x, y, kinds, dense, nudge):
-    d = (float(x.size), 0.0)
-    c, q1, q2 = dd_div(dd_dot(x, y), d), dd_div(dd_dot(x, x), d), dd_div(dd_dot(y, y), d)
+def pair(q1, q2, c, kinds, dense, nudge):
     t = (0.0, 0.0)
     for op in range(kinds.size):
         w, b, g = (dense[op, 0], dense[op, 1]), (dense[op, 2], dense[op, 3]), dense[op, 4]
@@ -208,23 +213,28 @@ def pair(x, y, kinds, dense, nudge):
 
 
 @njit(
-    "void(float64[:, ::1], float64[:, ::1], int64[::1], int64[::1], int64[::1], float64[:, ::1], "
-    "float64[::1], float64[::1], float64[::1], float64[::1])",
+    "void(float64[:, ::1], float64[:, ::1], int64[::1], int64[::1], float64[:, ::1], float64[:, ::1], int64[::1], "
+    "float64[:, ::1], float64[::1], float64[::1], float64[::1], float64[::1])",
     error_model="numpy",
     nogil=True,
     cache=True,
 )
-def refine(X, Y, I, J, kinds, dense, K_diagonal, T_diagonal, K, T):
-    """The entries (I[e], J[e]) in double-double, from the rows themselves; equal rows have the diagonal value."""
+def refine(X, Y, I, J, Q1, Q2, kinds, dense, K_diagonal, T_diagonal, K, T):
+    """The entries (I[e], J[e]) in double-double, from the rows themselves; equal rows have the diagonal value.
+
+    Q1[e], Q2[e] are what `squares` gives for the two rows.
+    """
+    d = (float(X.shape[1]), 0.0)
     for e in range(I.size):
         x, y = X[I[e]], Y[J[e]]
         if np.array_equal(x, y):
             K[e], T[e] = K_diagonal[I[e]], T_diagonal[I[e]]
             continue
-        k, t = pair(x, y, kinds, dense, 0.0)
+        q1, q2, c = (Q1[e, 0], Q1[e, 1]), (Q2[e, 0], Q2[e, 1]), dd_div(dd_dot(x, y), d)
+        k, t = pair(q1, q2, c, kinds, dense, 0.0)
         if not (np.isfinite(k) and np.isfinite(t)):
-            k1, t1 = pair(x, y, kinds, dense, {near!r})
-            k2, t2 = pair(x, y, kinds, dense, {far!r})
+            k1, t1 = pair(q1, q2, c, kinds, dense, {near!r})
+            k2, t2 = pair(q1, q2, c, kinds, dense, {far!r})
             k, t = limit(k1, k2), limit(t1, t2)
         K[e], T[e] = k, t
 
