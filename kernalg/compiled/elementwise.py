@@ -53,6 +53,10 @@ class Elementwise:
     def __repr__(self) -> str:
         return f"elementwise({self.expr}, [{', '.join(self._names)}])"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the formula alone: another process loads the compiled modules from the cache."""
+        return Elementwise, (self.expr, self.symbols)
+
     def __call__(self, *arguments: Any) -> Any:
         """The values, of the broadcast shape; a float64 number when every argument is a number.
 

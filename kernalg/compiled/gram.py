@@ -12,7 +12,7 @@ depend on the number of threads.
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -83,6 +83,14 @@ class CompiledProgram:
         self._dense = np.array(
             [[*double_double(w), *double_double(b), float(g)] for w, b, g in weights], dtype=np.float64
         ).reshape(len(kinds), 5)
+
+    def __repr__(self) -> str:
+        labels = [step.label for step in self.program.steps if isinstance(step, DualStep)]
+        return f"CompiledProgram({len(self.program.steps)} steps: {', '.join(labels) or 'linear'})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the program alone: another process loads the compiled modules from the cache."""
+        return CompiledProgram, (self.program,)
 
     # -- the kernels ----------------------------------------------------------------------------
 
@@ -284,6 +292,7 @@ def _pair(out: Any) -> tuple[Any, Any]:
     return out[0], out[1]
 
 
+@cache
 def _common() -> ModuleType:
     return load(common_text())
 

@@ -1,5 +1,6 @@
 """Gram matrices of layer programs against published values, a 60-digit recursion, and their own laws."""
 
+import copy
 import json
 import threading
 from pathlib import Path
@@ -243,6 +244,12 @@ def test_inputs(relu, tmp_path):
     assert np.array_equal(relu.ntk(np.eye(3, dtype=int)), relu.ntk(np.eye(3)))
     assert [m.shape for m in relu.both(X[:0])] == [(0, 0), (0, 0)]
     assert relu.nngp(X, X[:0]).shape == (12, 0)
+
+
+def test_copy_and_pickle_keep_the_program_alone(relu):
+    X = np.random.default_rng(11).normal(size=(5, 3))
+    assert np.array_equal(copy.deepcopy(relu).ntk(X), relu.ntk(X))
+    assert "relu" in repr(relu)
 
 
 def test_out(relu, tmp_path):
