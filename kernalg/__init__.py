@@ -7,6 +7,7 @@ rho*(asin(rho)/(2*pi) + 1/4) + sqrt(1 - rho**2)/(2*pi)
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -26,14 +27,40 @@ _HOME = {
     "q2": "symbols",
     "c": "symbols",
     "rho": "symbols",
+    "parse": "formula",
+    "Activation": "activation.activation",
+    "activation": "activation.activation",
+    "activations": "activation.activation",
+    "Dual": "activation.dual",
+    "cross_dual": "activation.dual",
+    "Dense": "network.layers",
+    "Network": "network.network",
+    "mlp": "network.network",
+    "serial": "network.network",
+    "Kernel": "network.kernel",
+    "Profile": "network.profile",
+    "dot_product_kernel": "network.profile",
+    "Spectrum": "spectrum.spectrum",
+    "empirical_spectrum": "spectrum.empirical",
+    "Sphere": "spectrum.sphere",
+    "spectrum": "spectrum.sphere",
+    "LearningCurve": "learning.eigenlearning",
+    "learning_curve": "learning.eigenlearning",
+    "Derivation": "derivation.steps",
+    "derivation": "derivation.engine",
 }
 
 __all__ = sorted([*_HOME, "__version__"])
 
+# Three rooms bear the name of their main function (`ka.activation(...)` lives in kernalg/activation/). Python binds a
+# subpackage to its parent when it is first imported; import them now (they are empty), and unbind them, so that the
+# attribute is the function for good.
+for _room in ("activation", "derivation", "spectrum"):
+    import_module(f"kernalg.{_room}")
+    del globals()[_room]
+
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'kernalg' has no attribute {name!r}")
@@ -47,6 +74,10 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from kernalg.activation.activation import Activation, activation, activations
+    from kernalg.activation.dual import Dual, cross_dual
+    from kernalg.derivation.engine import derivation
+    from kernalg.derivation.steps import Derivation
     from kernalg.errors import (
         DomainError,
         FormulaError,
@@ -56,4 +87,13 @@ if TYPE_CHECKING:
         NoClosedForm,
         PrecisionError,
     )
+    from kernalg.formula import parse
+    from kernalg.learning.eigenlearning import LearningCurve, learning_curve
+    from kernalg.network.kernel import Kernel
+    from kernalg.network.layers import Dense
+    from kernalg.network.network import Network, mlp, serial
+    from kernalg.network.profile import Profile, dot_product_kernel
+    from kernalg.spectrum.empirical import empirical_spectrum
+    from kernalg.spectrum.spectrum import Spectrum
+    from kernalg.spectrum.sphere import Sphere, spectrum
     from kernalg.symbols import c, q1, q2, rho, x

@@ -1,0 +1,168 @@
+"""Named activations: a table of formulas, never of kernels. The kernels are derived.
+
+To add one, add a row: name, formula in x and its parameters, their default values and allowed ranges, what it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from kernalg.errors import DomainError, FormulaError
+from kernalg.formula import exact_number, parse
+from kernalg.symbols import x
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row: `formula` is a text in x and the parameters, or a function of the parameters."""
+
+    formula: str | Callable[..., sp.Expr]
+    summary: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # name -> default; a parameter without one is REQUIRED
+    allowed: Mapping[str, str] = field(default_factory=dict)  # name -> "positive" | "degree" | "coefficients"
+    source: str = ""
+
+
+REQUIRED = object()
+
+
+def _monomial(degree: int) -> sp.Expr:
+    return x**degree
+
+
+def _rectified_monomial(degree: int) -> sp.Expr:
+    return sp.Heaviside(x) if degree == 0 else sp.Max(x, 0) ** degree
+
+
+def _polynomial(coefficients: list[sp.Expr]) -> sp.Expr:
+    return sp.Add(*(a * x**k for k, a in enumerate(coefficients)))
+
+
+def _hermite(degree: int) -> sp.Expr:
+    return sp.expand(sp.hermite_prob(degree, x)) / sp.sqrt(sp.factorial(degree))
+
+
+ENTRIES: dict[str, Entry] = {
+    "identity": Entry("x", "the linear unit"),
+    "step": Entry("Heaviside(x)", "Heaviside step, 1 for x > 0", source="Cho & Saul 2009"),
+    "sign": Entry("sign(x)", "-1 or 1", source="Louart, Liao & Couillet 2018"),
+    "relu": Entry("Max(x, 0)", "rectified linear unit", source="Cho & Saul 2009"),
+    "leaky_relu": Entry(
+        "Max(x, 0) + slope*Min(x, 0)",
+        "ReLU with a slope on the left",
+        {"slope": "1/100"},
+        source="Tsuchida et al. 2018",
+    ),
+    "abrelu": Entry("a*Min(x, 0) + b*Max(x, 0)", "slope a on the left, b on the right", {"a": REQUIRED, "b": REQUIRED}),
+    "abs": Entry("Abs(x)", "absolute value", source="Louart, Liao & Couillet 2018"),
+    "rectified_monomial": Entry(
+        _rectified_monomial,
+        "max(x, 0)^degree; degree 0 is the step",
+        {"degree": 2},
+        {"degree": "degree"},
+        "Cho & Saul 2009",
+    ),
+    "squared_relu": Entry("Max(x, 0)**2", "max(x, 0)^2", source="Cho & Saul 2009"),
+    "signed_square": Entry("x*Abs(x)", "x |x|"),
+    "monomial": Entry(_monomial, "x^degree", {"degree": REQUIRED}, {"degree": "degree"}),
+    "polynomial": Entry(
+        _polynomial, "sum of coefficients[k] x^k", {"coefficients": REQUIRED}, {"coefficients": "coefficients"}
+    ),
+    "hermite": Entry(
+        _hermite, "He_degree(x)/sqrt(degree!), orthonormal for N(0,1)", {"degree": REQUIRED}, {"degree": "degree"}
+    ),
+    "erf": Entry("a*erf(b*x) + c", "error function", {"a": 1, "b": 1, "c": 0}, source="Williams 1997"),
+    "probit": Entry("normal_cdf(x)", "standard normal distribution function", source="Williams 1997"),
+    "sigmoid_like": Entry(
+        "erf(x/2.4020563531719796)/2 + 1/2", "error function closest to the logistic sigmoid", source="neural-tangents"
+    ),
+    "gelu": Entry(
+        "x*normal_cdf(x/scale)", "x Phi(x/scale)", {"scale": 1}, {"scale": "positive"}, "Tsuchida et al. 2021"
+    ),
+    "smoothed_relu": Entry(
+        "x*normal_cdf(x/scale) + scale*exp(-x**2/(2*scale**2))/sqrt(2*pi)",
+        "ReLU averaged over Gaussian noise of standard deviation scale",
+        {"scale": 1},
+        {"scale": "positive"},
+    ),
+    "sin": Entry("a*sin(b*x + c)", "sine", {"a": 1, "b": 1, "c": 0}, source="Pearce et al. 2019"),
+    "cos": Entry("a*cos(b*x + c)", "cosine", {"a": 1, "b": 1, "c": 0}, source="Pearce et al. 2019"),
+    "rbf": Entry(
+        "sqrt(2)*sin(sqrt(2*gamma)*x + pi/4)",
+        "its dual is the Gaussian kernel exp(-gamma |x-x'|^2)",
+        {"gamma": 1},
+        {"gamma": "positive"},
+        "Rahimi & Recht 2007",
+    ),
+    "exp": Entry("a*exp(b*x)", "exponential", {"a": 1, "b": 1}, source="Louart, Liao & Couillet 2018"),
+    "sinh": Entry("sinh(x)", "hyperbolic sine"),
+    "cosh": Entry("cosh(x)", "hyperbolic cosine"),
+    "gaussian": Entry("exp(-a*x**2)", "Gaussian bump", {"a": 1}, {"a": "positive"}, "Louart, Liao & Couillet 2018"),
+    "gabor": Entry(
+        "exp(-a*x**2)*sin(b*x)", "Gaussian window times sine", {"a": 1, "b": 1}, {"a": "positive"}, "neural-tangents"
+    ),
+    "mexican_hat": Entry("(1 - x**2)*exp(-x**2/2)", "negative second derivative of the Gaussian"),
+    "snake": Entry("x + sin(a*x)**2/a", "x + sin^2(a x)/a", {"a": 1}, {"a": "positive"}, "Ziyin et al. 2020"),
+    "hard_tanh": Entry("Max(-t, Min(t, x))", "x clipped to [-t, t]", {"t": 1}, {"t": "positive"}),
+    "relu6": Entry("Min(Max(x, 0), 6)", "ReLU clipped at 6"),
+    "shifted_relu": Entry("Max(x + b, 0)", "ReLU of x + b", {"b": REQUIRED}),
+    "elu": Entry(
+        "Piecewise((x, x > 0), (a*(exp(x) - 1), True))",
+        "exponential linear unit",
+        {"a": 1},
+        source="Tsuchida et al. 2021",
+    ),
+}
+
+
+def build(name: str, given: Mapping[str, Any]) -> tuple[sp.Expr, str]:
+    """Expression and display name of the entry with its parameters."""
+    entry = ENTRIES[name]
+    unknown = set(given) - set(entry.parameters)
+    if unknown:
+        known = ", ".join(entry.parameters) or "no parameters"
+        raise DomainError(f"{name} has no parameter {', '.join(sorted(unknown))}; it has {known}")
+    values = {}
+    for key, default in entry.parameters.items():
+        value = given.get(key, default)
+        if value is REQUIRED:
+            raise DomainError(f"{name} needs the parameter {key}: activation({name!r}, {key}=…)  ({entry.summary})")
+        values[key] = _checked(name, key, value, entry.allowed.get(key, "real"))
+    shown = ", ".join(f"{k}={values[k]}" for k in entry.parameters if k in given)
+    title = f"{name}({shown})" if shown else name
+    if callable(entry.formula):
+        return entry.formula(**values), title
+    symbols = {"x": x, **{k: sp.Dummy(k, real=True) for k in values}}
+    expr = parse(entry.formula, symbols)
+    return expr.subs({symbols[k]: v for k, v in values.items()}), title
+
+
+def _checked(name: str, key: str, value: Any, allowed: str) -> Any:
+    if allowed == "degree":
+        if isinstance(value, bool) or not isinstance(value, int | np.integer | sp.Integer) or not 0 <= int(value) <= 60:
+            raise DomainError(f"{name}({key}={value!r}): {key} is an integer from 0 to 60")
+        return int(value)
+    if allowed == "coefficients":
+        if isinstance(value, str) or not hasattr(value, "__len__") or not 1 <= len(value) <= 61:
+            raise DomainError(f"{name}({key}={value!r}): {key} is a list of 1 to 61 numbers, constant term first")
+        return [exact_number(v, f"{key}[{i}]") for i, v in enumerate(value)]
+    number = exact_number(value, key)
+    if number.is_real is False or (allowed == "positive" and not number.is_positive):
+        wanted = "positive (declare a symbol positive=True)" if allowed == "positive" else "real"
+        raise DomainError(f"{name}({key}={value}): {key} must be {wanted}")
+    return number
+
+
+def unknown_name(name: str) -> FormulaError:
+    near = difflib.get_close_matches(name, ENTRIES, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return FormulaError(
+        f"{name!r} is not in the catalogue: {hint}kernalg.activations() lists the names, and a formula in x works too, "
+        "such as 'max(x,0)*exp(-x**2)'"
+    )

@@ -1,0 +1,266 @@
+"""The dual of an activation: what it does to a centred Gaussian pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sympy as sp
+
+from kernalg.compiled.elementwise import elementwise
+from kernalg.enclosure.balls import check_digits, enclose, to_float
+from kernalg.errors import DomainError
+from kernalg.formula import exact_number
+from kernalg.gaussian.atoms import Atom, Atoms, collect, derivative, reflect
+from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
+from kernalg.symbols import c, q1, q2, rho, x
+
+if TYPE_CHECKING:
+    from flint import arb
+
+
+@dataclass(frozen=True, eq=False)
+class Dual:
+    r"""k(q1, q2, c) = E[f(u) g(v)] for a centred Gaussian pair with Var u = q1, Var v = q2, Cov(u, v) = c.
+
+    Made by ``phi.dual`` and ``cross_dual(phi, psi)``. It is evaluated symbolically (`expr`), in float64 on arrays
+    (call it), and to certified digits (`value`, `enclosure`).
+
+    Examples
+    --------
+    >>> import kernalg as ka
+    >>> dual = ka.activation("relu").dual
+    >>> dual.expr
+    c*(asin(c/(sqrt(q1)*sqrt(q2)))/(2*pi) + 1/4) + sqrt(-c**2 + q1*q2)/(2*pi)
+    >>> dual.value(1, 1, "1/2", digits=30)
+    0.304498810952105478494063693107
+    >>> dual.derivative.normalized
+    asin(rho)/(2*pi) + 1/4
+    """
+
+    name: str
+    left: Callable[[], Atoms]
+    right: Callable[[], Atoms] | None = None  # None: the same function on both sides
+    kind: str = "dual"  # "dual", "derivative" (almost everywhere), "distributional" (dk/dc)
+
+    @property
+    def _atoms(self) -> tuple[Atoms, Atoms]:
+        left = self.left()
+        return left, left if self.right is None else self.right()
+
+    @cached_property
+    def expr(self) -> sp.Expr:
+        """The closed form in q1, q2, c.
+
+        Raises
+        ------
+        NoClosedForm
+            when the activation lies outside the class; the message names the obstacle.
+        """
+        if self.kind == "distributional":
+            return sp.diff(expectation(*self._atoms), c)
+        return expectation(*self._atoms)
+
+    @cached_property
+    def normalized(self) -> sp.Expr:
+        """The closed form at q1 = q2 = 1, in rho."""
+        at_unit_variance = self.expr.subs({q1: 1, q2: 1, c: rho}, simultaneous=True)
+        # sqrt(p^2) = |p| where two radicands became one; a radicand does not vanish for |rho| < 1, so p(0) has its sign
+        return at_unit_variance.replace(sp.Abs, lambda p: p if p.subs(rho, 0).is_positive else -p)
+
+    @cached_property
+    def diagonal(self) -> sp.Expr:
+        """E[f(u) g(u)], the value at q1 = q2 = c, in q1."""
+        self._refuse_distributional("diagonal")
+        return expectation_at_equality(*self._atoms)
+
+    def _refuse_distributional(self, where: str) -> None:
+        if self.kind == "distributional":
+            raise DomainError(
+                f"the distributional derivative of the dual of {self.name} has no value on the {where} in general "
+                f"(a jump makes it infinite); use .derivative.{where}"
+            )
+
+    @cached_property
+    def antidiagonal(self) -> sp.Expr:
+        """E[f(u) g(-u)], the value at q1 = q2 = -c, in q1. For an odd function it is minus the diagonal, as written."""
+        self._refuse_distributional("antidiagonal")
+        left, right = self._atoms
+        if _vanishes((*right, *reflect(right))):
+            return -self.diagonal
+        return expectation_at_equality(left, reflect(right))
+
+    @cached_property
+    def derivative(self) -> Dual:
+        """E[f'(u) g'(v)] with the derivatives almost everywhere: the factor in the tangent kernel's recursion."""
+        left, right = self.left, self.right
+        return replace(
+            self,
+            left=lambda: derivative(left()),
+            right=None if right is None else (lambda: derivative(right())),
+            kind="derivative",
+        )
+
+    @cached_property
+    def distributional(self) -> Dual:
+        """dk/dc. It equals `derivative` for absolutely continuous activations and adds the jumps' share otherwise."""
+        return replace(self, kind="distributional")
+
+    def value(self, q1: Any, q2: Any, c: Any, digits: int = 50) -> sp.Float:
+        """The value to `digits` certified decimals.
+
+        Raises
+        ------
+        DomainError
+            q1 < 0, q2 < 0 or c^2 > q1 q2.
+        PrecisionError
+            the digits asked for were not reached.
+        """
+        digits = check_digits(digits)
+        return to_float(self.enclosure(q1, q2, c, digits=digits), digits)
+
+    def enclosure(self, q1: Any, q2: Any, c: Any, digits: int = 50) -> arb:
+        """A ball that contains the exact value, with relative radius at most 10^-digits."""
+        digits = check_digits(digits)
+        formula, values = self._at(*(exact_number(v, n) for v, n in ((q1, "q1"), (q2, "q2"), (c, "c"))))
+        return enclose(formula, values, digits)
+
+    def _at(self, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr) -> tuple[sp.Expr, dict[sp.Symbol, sp.Expr]]:
+        """The formula that is regular at this point, and the values of its symbols."""
+        for label, v in (("q1", v1), ("q2", v2), ("c", cov)):
+            if v.free_symbols:
+                raise DomainError(f"{label} = {v} is symbolic; a value needs numbers (the formula itself is .expr)")
+        if v1.is_negative or v2.is_negative:
+            raise DomainError(f"q1 = {v1}, q2 = {v2}: variances are not negative")
+        gap = v1 * v2 - cov**2
+        if gap.is_negative or (gap.is_zero is None and sp.N(gap, 50) < 0 and not gap.equals(0)):
+            raise DomainError(f"c = {cov} is outside [-sqrt(q1 q2), sqrt(q1 q2)] for q1 = {v1}, q2 = {v2}")
+        self._check_growth(v1, v2, cov)
+        if (v1.is_zero or v2.is_zero) and self.kind != "distributional":
+            return self.at_zero_variance(v1, v2), {}
+        if v1 == v2 and abs(cov) == v1 and self.kind != "distributional":
+            return (self.diagonal if cov == v1 else self.antidiagonal), {q1: v1}
+        return self.expr, {q1: v1, q2: v2, c: cov}
+
+    def _check_growth(self, v1: Any, v2: Any, cov: Any) -> None:
+        """exp(A x^2) with A > 0 has a finite expectation only for small variances."""
+        left, right = self._atoms
+        a = max((f.quadratic for f in left), default=sp.S.Zero)
+        b = max((g.quadratic for g in right), default=sp.S.Zero)
+        if a <= 0 and b <= 0:
+            return
+        det = (1 - 2 * a * v1) * (1 - 2 * b * v2) - 4 * a * b * cov**2
+        if not (1 - 2 * a * v1 > 0 and 1 - 2 * b * v2 > 0 and det > 0):
+            raise DomainError(
+                f"E[phi(u) phi(v)] is infinite at q1 = {v1}, q2 = {v2}, c = {cov}: {self.name} grows like "
+                f"exp({a}*x**2); "
+                "take smaller variances"
+            )
+
+    def at_zero_variance(self, v1: sp.Expr, v2: sp.Expr) -> sp.Expr:
+        """E[f(u)] E[g(v)], what remains when u or v is 0 almost surely. At a jump f(0) is the mean of both sides."""
+        left, right = self._atoms
+        return _mean(left, v1) * _mean(right, v2)
+
+    def __call__(self, variance1: Any, variance2: Any, covariance: Any) -> Any:
+        """float64 values on broadcastable arrays; compiled at the first call.
+
+        A covariance beyond sqrt(q1 q2) by rounding (4 units in the last place) is clamped; beyond that it is refused.
+        """
+        self._refuse_parameters()
+        a, b, cov = (_real_array(v, n) for v, n in ((variance1, "q1"), (variance2, "q2"), (covariance, "c")))
+        a, b, cov = np.broadcast_arrays(a, b, cov)
+        bound = np.sqrt(a) * np.sqrt(b) if a.size and min(a.min(), b.min()) >= 0 else None
+        if a.size and bound is None:
+            raise DomainError(f"variances are not negative; the smallest given is {min(a.min(), b.min())}")
+        if bound is not None and (excess := np.abs(cov) > bound * (1 + 4 * np.finfo(float).eps)).any():
+            i = tuple(int(k) for k in np.argwhere(excess)[0])
+            raise DomainError(
+                f"c = {cov[i]} at index {i} is outside [-sqrt(q1 q2), sqrt(q1 q2)], q1 = {a[i]}, q2 = {b[i]}"
+            )
+        cov = cov if bound is None else np.clip(cov, -bound, bound)
+        if a.size:
+            self._check_growth(a.max(), b.max(), float(np.abs(cov).max()))
+        return self._regular_and_singular(a, b, cov)
+
+    def _regular_and_singular(self, a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> Any:
+        """The pair formula where it is regular; one-variable formulas for u = v, u = -v and vanishing variances."""
+        zero = (a == 0) | (b == 0)
+        same, opposite = (~zero & (a == b) & (cov == sign * a) for sign in (1, -1))
+        if self.kind == "distributional" or not (zero | same | opposite).any():
+            return self._compiled(a, b, cov)
+        out = np.empty(a.shape)
+        regular = ~(zero | same | opposite)
+        if regular.any():
+            out[regular] = self._compiled(a[regular], b[regular], cov[regular])
+        for where, formula in ((same, "diagonal"), (opposite, "antidiagonal")):
+            if where.any():
+                out[where] = elementwise(getattr(self, formula), (q1,))(a[where])
+        for i in np.argwhere(zero):
+            j = tuple(i)
+            out[j] = float(self.value(float(a[j]), float(b[j]), 0, digits=17))
+        return out[()]
+
+    @cached_property
+    def _compiled(self) -> Callable[..., Any]:
+        return elementwise(self.expr, (q1, q2, c))
+
+    def _refuse_parameters(self) -> None:
+        free = self.expr.free_symbols - {q1, q2, c}
+        if free:
+            raise DomainError(
+                f"the dual of {self.name} has the free parameters {', '.join(sorted(map(str, free)))}; "
+                "give them values first"
+            )
+
+    def _sympy_(self) -> sp.Expr:
+        return self.expr
+
+    def __repr__(self) -> str:
+        title = {"dual": "dual", "derivative": "derivative dual", "distributional": "d/dc of the dual"}[self.kind]
+        return f"<{title} of {self.name}: {self.expr}>"
+
+    def _repr_latex_(self) -> str:
+        return rf"$\displaystyle {sp.latex(self.expr)}$"
+
+
+def cross_dual(phi: Any, psi: Any) -> Dual:
+    """E[phi(u) psi(v)] of two activations.
+
+    Examples
+    --------
+    >>> import kernalg as ka
+    >>> ka.cross_dual(ka.activation("identity"), ka.activation("relu")).expr
+    c/2
+    """
+    return Dual(f"{phi.name}, {psi.name}", lambda: phi.atoms, lambda: psi.atoms)
+
+
+def _vanishes(f: Atoms) -> bool:
+    """Whether the sum is the zero function; steps are first brought to one orientation, H(-x) = 1 - H(x)."""
+    upright: list[Atom] = []
+    for a in f:
+        if a.gate is not None and a.gate.sign < 0:
+            upright += (replace(a, gate=None), replace(a, coefficient=-a.coefficient, gate=replace(a.gate, sign=1)))
+        else:
+            upright.append(a)
+    return not collect(upright)
+
+
+def _mean(f: Atoms, variance: sp.Expr) -> sp.Expr:
+    if variance.is_zero:
+        return sp.Add(*(a.expr.subs(x, 0) for a in f))  # SymPy's Heaviside(0) is 1/2: the mean of both sides
+    return hermite_moments(f, 0, variance)[0]
+
+
+def _real_array(values: Any, name: str) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise DomainError(f"{name} has dtype {array.dtype}; real numbers are needed")
+    array = array.astype(float)
+    if not np.isfinite(array).all():
+        raise DomainError(f"{name} contains NaN or an infinity; finite numbers are needed")
+    return array

@@ -1,0 +1,297 @@
+r"""Activations as finite sums of atoms.
+
+.. math::  \varphi(x) = \sum_j c_j \, x^{n_j} \, e^{A_j x^2 + B_j x} \, \chi_j(x),
+           \qquad \chi(x) = P(x + b + \tau W > 0), \quad W \sim N(0,1),
+
+with :math:`\chi = 1`, a step (:math:`\tau = 0`) or a normal distribution function (:math:`\tau > 0`). A step and an
+error function are the same object, a threshold on a Gaussian; only the variance of the threshold differs. So ReLU,
+erf, GELU, ELU, hard-tanh and the Gaussian all travel one road. Sines and cosines are exponentials with imaginary B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import sympy as sp
+
+from kernalg.errors import NoClosedForm
+from kernalg.gaussian.pieces import Pieces, pieces
+from kernalg.symbols import normal_cdf, x
+
+ROUTE = "the class is finite sums of x^n * exp(A x^2 + B x) * {1, step, normal cdf}"
+MAX_POWER = 60
+MAX_ATOMS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The factor P(sign * (x + shift + sqrt(variance) W) > 0): a step at -shift when the variance is zero."""
+
+    shift: sp.Expr
+    variance: sp.Expr
+    sign: int = 1
+
+    @property
+    def is_step(self) -> bool:
+        return self.variance == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """coefficient * x**power * exp(quadratic x^2 + linear x) * gate."""
+
+    coefficient: sp.Expr
+    power: int = 0
+    quadratic: sp.Expr = sp.S.Zero
+    linear: sp.Expr = sp.S.Zero
+    gate: Gate | None = None
+
+    @property
+    def shape(self) -> tuple[int, sp.Expr, sp.Expr, Gate | None]:
+        return self.power, self.quadratic, self.linear, self.gate
+
+    @property
+    def expr(self) -> sp.Expr:
+        smooth = self.coefficient * x**self.power * sp.exp(self.quadratic * x**2 + self.linear * x)
+        if self.gate is None:
+            return smooth
+        argument = sp.expand(self.gate.sign * (x + self.gate.shift))
+        if self.gate.is_step:
+            return smooth * sp.Heaviside(argument)
+        return smooth * normal_cdf(argument / sp.sqrt(self.gate.variance))
+
+
+Atoms = tuple[Atom, ...]
+
+
+def decompose(phi: sp.Expr) -> Atoms:
+    """Write an activation as a sum of atoms.
+
+    Raises
+    ------
+    NoClosedForm
+        naming the factor that lies outside the class.
+
+    Examples
+    --------
+    >>> from kernalg.symbols import x
+    >>> import sympy as sp
+    >>> [a.expr for a in decompose(sp.Max(x, 0))]
+    [x*Heaviside(x)]
+    """
+    return from_pieces(pieces(phi))
+
+
+def from_pieces(parts: Pieces) -> Atoms:
+    """Left branch plus, at each breakpoint, the jump of the branches times a step: one threshold an atom.
+
+    A term that grows to the right keeps its step on the left, f H(x - t) = f - f H(t - x): in ELU the two full
+    exponentials cancel and exp(x) H(-x) is left, where exp(x) - exp(x) H(x) would lose every digit for large q.
+    """
+    atoms = list(_smooth(parts.branches[0]))
+    for point, left, right in zip(parts.breakpoints, parts.branches, parts.branches[1:], strict=False):
+        for a in _smooth(sp.expand(right - left)):
+            if sp.re(a.linear).is_positive:
+                atoms += (a, *multiply(_scaled((a,), -1), (_step(point, -1),)))
+            else:
+                atoms += multiply((a,), (_step(point, 1),))
+    return collect(atoms)
+
+
+def _step(point: sp.Expr, sign: int) -> Atom:
+    return Atom(sp.S.One, gate=Gate(-point, sp.S.Zero, sign))
+
+
+def _smooth(expr: sp.Expr) -> Atoms:
+    """Atoms of a branch that holds on a whole interval."""
+    if not expr.has(x):
+        return (Atom(expr),)
+    if expr == x:
+        return (Atom(sp.S.One, power=1),)
+    if isinstance(expr, sp.Add):
+        return collect(a for term in expr.args for a in _smooth(term))
+    if isinstance(expr, sp.Mul):
+        product: Atoms = (Atom(sp.S.One),)
+        for factor in expr.args:
+            product = multiply(product, _smooth(factor))
+        return product
+    if isinstance(expr, sp.exp):
+        return _exponential(expr.args[0])
+    if isinstance(expr, sp.Pow):
+        base, exponent = expr.as_base_exp()
+        if not base.has(x) and base.is_positive:
+            return _exponential(exponent * sp.log(base))
+        if exponent.is_Integer and exponent > 0:
+            if exponent > MAX_POWER:
+                raise NoClosedForm(f"the power {expr} is above the limit of {MAX_POWER}")
+            return power(_smooth(base), int(exponent))
+        raise NoClosedForm(f"{expr} is not in the class ({ROUTE})")
+    if isinstance(expr, sp.sin | sp.cos | sp.sinh | sp.cosh):
+        return _oscillation(expr)
+    if isinstance(expr, sp.erf):
+        return (*_scaled(_cdf(expr.args[0] * sp.sqrt(2), expr), 2), Atom(sp.S.NegativeOne))
+    if isinstance(expr, sp.erfc):
+        return (*_scaled(_cdf(expr.args[0] * sp.sqrt(2), expr), -2), Atom(sp.Integer(2)))
+    if isinstance(expr, normal_cdf):
+        return _cdf(expr.args[0], expr)
+    raise NoClosedForm(f"{expr} is not in the class ({ROUTE})")
+
+
+def _exponential(exponent: sp.Expr) -> Atoms:
+    exponent = sp.expand(exponent)
+    if not exponent.is_polynomial(x) or sp.degree(exponent, x) > 2:
+        raise NoClosedForm(f"exp({exponent}): the exponent is not a quadratic polynomial of x ({ROUTE})")
+    polynomial = sp.Poly(exponent, x)
+    return (
+        Atom(
+            sp.exp(polynomial.coeff_monomial(1)),
+            quadratic=polynomial.coeff_monomial(x**2),
+            linear=polynomial.coeff_monomial(x),
+        ),
+    )
+
+
+def _oscillation(expr: sp.Expr) -> Atoms:
+    """sin, cos, sinh, cosh of a linear phase; the constant phase is split off first so that coefficients stay real.
+
+    (exp(i(ax + b)) would put exp(i b) into the coefficients, which no later step could bring back to cos b, sin b.)
+    """
+    slope, phase = _linear(expr.args[0], expr)
+    head = expr.func
+    odd, even = (sp.sin, sp.cos) if head in (sp.sin, sp.cos) else (sp.sinh, sp.cosh)
+    unit = sp.I if odd is sp.sin else sp.S.One
+    # odd(ax) = (e^{s a x} - e^{-s a x})/(2 s), even(ax) = (e^{s a x} + e^{-s a x})/2, with s = i or 1
+    if head is odd:
+        on_odd, on_even = even(phase), odd(phase)
+    else:
+        on_odd, on_even = (-odd(phase) if odd is sp.sin else odd(phase)), even(phase)
+    plus = on_odd / (2 * unit) + on_even / 2
+    minus = -on_odd / (2 * unit) + on_even / 2
+    return collect((Atom(sp.expand(plus), linear=unit * slope), Atom(sp.expand(minus), linear=-unit * slope)))
+
+
+def _cdf(argument: sp.Expr, culprit: sp.Expr) -> Atoms:
+    """Phi(a x + b) = P(x + b/a + W/a > 0) for a > 0; Phi(-z) = 1 - Phi(z) otherwise."""
+    slope, offset = _linear(argument, culprit)
+    if slope.is_positive is None:
+        raise NoClosedForm(f"the sign of the slope {slope} in {culprit} is unknown; declare it positive or negative")
+    gate = Gate(sp.expand(offset / slope), sp.expand(1 / slope**2))
+    if slope.is_positive:
+        return (Atom(sp.S.One, gate=gate),)
+    return (Atom(sp.S.One), Atom(sp.S.NegativeOne, gate=gate))
+
+
+def _linear(argument: sp.Expr, culprit: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    argument = sp.expand(argument)
+    if not argument.is_polynomial(x) or sp.degree(argument, x) != 1:
+        raise NoClosedForm(f"{culprit}: the argument is not a linear function of x ({ROUTE})")
+    polynomial = sp.Poly(argument, x)
+    return polynomial.coeff_monomial(x), polynomial.coeff_monomial(1)
+
+
+def _scaled(atoms: Iterable[Atom], factor: int) -> Atoms:
+    return tuple(replace(a, coefficient=a.coefficient * factor) for a in atoms)
+
+
+def multiply(left: Atoms, right: Atoms) -> Atoms:
+    """Product of two sums of atoms."""
+    if len(left) * len(right) > MAX_ATOMS**2:
+        raise NoClosedForm(f"the product has more than {MAX_ATOMS**2} terms")
+    return collect(
+        Atom(
+            sign * a.coefficient * b.coefficient,
+            a.power + b.power,
+            a.quadratic + b.quadratic,
+            a.linear + b.linear,
+            gate,
+        )
+        for a in left
+        for b in right
+        for sign, gate in _multiply_gates(a.gate, b.gate)
+    )
+
+
+def _multiply_gates(a: Gate | None, b: Gate | None) -> list[tuple[int, Gate | None]]:
+    """The product of two gates as a signed sum of gates."""
+    if a is None or b is None:
+        return [(1, b if a is None else a)]
+    if not (a.is_step and b.is_step):
+        raise NoClosedForm(
+            "a product of two thresholds, one of them an error function (such as erf*erf or step*erf), has no closed "
+            f"form: its dual needs trivariate normal probabilities ({ROUTE})"
+        )
+    gap = sp.simplify(b.shift - a.shift)
+    if gap.is_nonnegative is None:
+        raise NoClosedForm(f"the order of the breakpoints {-a.shift} and {-b.shift} is unknown; declare assumptions")
+    a_starts_right = bool(gap.is_nonnegative)  # the breakpoint of a is not left of that of b
+    if a.sign == b.sign:
+        return [(1, a if a_starts_right == (a.sign > 0) else b)]
+    rising, falling = (a, b) if a.sign > 0 else (b, a)
+    if gap == 0 or (rising is a) == a_starts_right:
+        return []
+    return [(1, rising), (-1, replace(falling, sign=1))]  # the indicator of the interval between the two
+
+
+def power(base: Atoms, exponent: int) -> Atoms:
+    """`base` to a positive integer power, by squaring."""
+    result: Atoms = (Atom(sp.S.One),)
+    while exponent:
+        if exponent & 1:
+            result = multiply(result, base)
+        exponent >>= 1
+        if exponent:
+            base = multiply(base, base)
+    return result
+
+
+def derivative(atoms: Atoms) -> Atoms:
+    """The derivative almost everywhere: no delta functions at the steps.
+
+    For a smooth gate, d/dx Phi((x + b)/tau) is a Gaussian: the gate opens into the exponent.
+    """
+    out: list[Atom] = []
+    for a in atoms:
+        if a.power:
+            out.append(replace(a, coefficient=a.coefficient * a.power, power=a.power - 1))
+        out.append(replace(a, coefficient=2 * a.quadratic * a.coefficient, power=a.power + 1))
+        out.append(replace(a, coefficient=a.linear * a.coefficient))
+        if a.gate is not None and not a.gate.is_step:
+            b, v = a.gate.shift, a.gate.variance
+            out.append(
+                Atom(
+                    a.coefficient * sp.exp(-(b**2) / (2 * v)) / sp.sqrt(2 * sp.pi * v),
+                    a.power,
+                    a.quadratic - 1 / (2 * v),
+                    a.linear - b / v,
+                )
+            )
+    return collect(out)
+
+
+def reflect(atoms: Atoms) -> Atoms:
+    """The atoms of x -> f(-x)."""
+    return collect(
+        Atom(
+            a.coefficient * (-1) ** a.power,
+            a.power,
+            a.quadratic,
+            -a.linear,
+            None if a.gate is None else Gate(-a.gate.shift, a.gate.variance, -a.gate.sign),
+        )
+        for a in atoms
+    )
+
+
+def collect(atoms: Iterable[Atom]) -> Atoms:
+    """Sum the coefficients of equal shapes; drop what cancels."""
+    sums: dict[tuple[int, sp.Expr, sp.Expr, Gate | None], sp.Expr] = {}
+    for a in atoms:
+        shape = (a.power, sp.expand(a.quadratic), sp.expand(a.linear), a.gate)
+        sums[shape] = sums.get(shape, sp.S.Zero) + a.coefficient
+    kept = []
+    for shape, coefficient in sums.items():
+        coefficient = sp.expand(coefficient)
+        if coefficient != 0:
+            kept.append(Atom(coefficient, *shape))
+    return tuple(kept)

@@ -1,0 +1,151 @@
+"""The NNGP and tangent kernels of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sympy as sp
+
+from kernalg.compiled.gram import CompiledProgram, compile_program
+from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
+from kernalg.enclosure.balls import check_digits, enclose, to_float
+from kernalg.errors import DomainError
+from kernalg.formula import exact_number
+from kernalg.network.layers import Dense, Layer
+from kernalg.network.profile import Profile
+from kernalg.network.recursion import on_diagonal, on_opposites, on_pair
+
+if TYPE_CHECKING:
+    from flint import arb
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel of a network of infinite width; made by ``network.nngp`` and ``network.ntk``.
+
+    Inputs are rows x of an (n, d) array; the recursion starts from K = x.x'/d, T = 0.
+
+    Examples
+    --------
+    >>> import kernalg as ka, numpy as np
+    >>> K = ka.mlp("relu", depth=1).ntk
+    >>> X = np.array([[1.0, 1.0], [1.0, -1.0]])
+    >>> K(X).round(6)
+    array([[2.      , 0.31831 ],
+           [0.31831 , 2.      ]])
+    """
+
+    layers: tuple[Layer, ...]
+    kind: str
+
+    @cached_property
+    def program(self) -> LayerProgram:
+        """The layers as the compiler takes them: formulas and numbers."""
+        return _program(self.layers)
+
+    @cached_property
+    def _compiled(self) -> CompiledProgram:
+        return _compiled(self.layers)
+
+    def __call__(self, X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
+        """The Gram matrix K(x_i, y_j), float64, shape (n, m); symmetric to the last bit when `Y` is not given.
+
+        Parameters
+        ----------
+        X, Y : (n, d) and (m, d) arrays of real numbers
+        out : (n, m) float64 array, optional
+            Filled and returned.
+        """
+        run = self._compiled.ntk if self.kind == "ntk" else self._compiled.nngp
+        return run(X, Y, out=out)
+
+    def diag(self, X: Any) -> np.ndarray:
+        """K(x_i, x_i), shape (n,)."""
+        return self._compiled.diagonal(X)[self.kind == "ntk"]
+
+    def nngp_and_ntk(
+        self, X: Any, Y: Any = None, *, out: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Both Gram matrices of the network in one pass."""
+        return self._compiled.both(X, Y, out=out)
+
+    def value(self, q1: Any, q2: Any, c: Any, digits: int = 50) -> sp.Float:
+        """K for two inputs with q1 = |x|^2/d, q2 = |x'|^2/d, c = x.x'/d, to `digits` certified decimals.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> ka.mlp("relu", depth=3).ntk.value(1, 1, "1/2", digits=30)
+        1.16703163284536092020279029553
+        """
+        digits = check_digits(digits)
+        return to_float(self.enclosure(q1, q2, c, digits=digits), digits)
+
+    def enclosure(self, q1: Any, q2: Any, c: Any, digits: int = 50) -> arb:
+        """A ball that contains the exact value, with relative radius at most 10^-digits."""
+        self._refuse_parameters()
+        v1, v2, cov = (exact_number(v, n) for v, n in ((q1, "q1"), (q2, "q2"), (c, "c")))
+        for name, v in (("q1", v1), ("q2", v2), ("c", cov)):
+            if v.free_symbols:
+                raise DomainError(f"{name} = {v} is symbolic; numbers are needed (profile().expr is the formula)")
+        if v1.is_negative or v2.is_negative or (v1 * v2 - cov**2).is_negative:
+            raise DomainError(
+                f"q1 = {v1}, q2 = {v2}, c = {cov} is not a covariance: q1, q2 >= 0 and c^2 <= q1 q2 are needed"
+            )
+        part = int(self.kind == "ntk")
+
+        def value(*at: Any) -> Any:
+            if v1 == v2 == cov:
+                return on_diagonal(self.layers, at[0])[part]
+            if v1 == v2 == -cov:
+                return on_opposites(self.layers, at[0])[part]
+            return on_pair(self.layers, *at, tangent=bool(part))[part]
+
+        return enclose(value, [v1, v2, cov], digits)
+
+    def profile(self) -> Profile:
+        """The kernel on the sphere |x|^2 = d, as a function of rho = x.x'/d."""
+        self._refuse_parameters()
+        return Profile(self.layers, self.kind)
+
+    def _refuse_parameters(self) -> None:
+        free = _free_symbols(self.layers)
+        if free:
+            raise DomainError(f"the network has the free parameters {', '.join(free)}; give them values first")
+
+    def __repr__(self) -> str:
+        inside = ", ".join(repr(layer) if isinstance(layer, Dense) else layer.name for layer in self.layers)
+        return f"<{self.kind.upper()} of serial({inside})>"
+
+
+def _free_symbols(layers: tuple[Layer, ...]) -> list[str]:
+    free: set[str] = set()
+    for layer in layers:
+        if isinstance(layer, Dense):
+            free |= {str(s) for s in layer.w_var.free_symbols | layer.b_var.free_symbols}
+        else:
+            free |= {str(s) for s in layer.parameters}
+    return sorted(free)
+
+
+@lru_cache(maxsize=64)
+def _program(layers: tuple[Layer, ...]) -> LayerProgram:
+    free = _free_symbols(layers)
+    if free:
+        raise DomainError(f"the network has the free parameters {', '.join(free)}; give them values first")
+    steps: list[DenseStep | DualStep] = []
+    for layer in layers:
+        if isinstance(layer, Dense):
+            steps.append(DenseStep(layer.w_var, layer.b_var))
+        else:
+            dual, slope = layer.dual, layer.dual.derivative
+            steps.append(DualStep(dual.expr, slope.expr, dual.diagonal, slope.diagonal, layer.name))
+    return LayerProgram(tuple(steps))
+
+
+@lru_cache(maxsize=64)
+def _compiled(layers: tuple[Layer, ...]) -> CompiledProgram:
+    return compile_program(_program(layers))

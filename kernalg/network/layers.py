@@ -1,0 +1,46 @@
+"""The layers a network is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kernalg.activation.activation import Activation
+from kernalg.errors import DomainError
+from kernalg.formula import exact_number
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer in the NTK parameterisation: z = sqrt(w_var / fan_in) W h + sqrt(b_var) b.
+
+    On kernels: K <- w_var K + b_var and T <- K_new + w_var T (weights and biases are both counted).
+
+    Parameters
+    ----------
+    w_var, b_var : exact numbers (int, Fraction, SymPy, "1/20"; a float means its shortest decimal), not negative
+        *Variances*, not standard deviations.
+
+    Examples
+    --------
+    >>> Dense(2, 0.1)
+    Dense(w_var=2, b_var=1/10)
+    """
+
+    w_var: Any = 1
+    b_var: Any = 0
+
+    def __post_init__(self) -> None:
+        for name in ("w_var", "b_var"):
+            value = exact_number(getattr(self, name), name)
+            if value.is_negative:
+                raise DomainError(
+                    f"Dense({name}={value}): a variance is not negative (a standard deviation is squared first)"
+                )
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        return f"Dense(w_var={self.w_var}, b_var={self.b_var})"
+
+
+Layer = Dense | Activation
