@@ -28,7 +28,7 @@ DEPTH = 3
 def relu_network() -> CompiledProgram:
     quadrant = sp.Rational(1, 4) + sp.asin(c / sp.sqrt(q1 * q2)) / (2 * sp.pi)
     k = c * quadrant + sp.sqrt(q1 * q2 - c**2) / (2 * sp.pi)
-    relu = DualStep(k, quadrant, q1 / 2, sp.Rational(1, 2), "relu")
+    relu = DualStep(k, quadrant, q1 / 2, sp.Rational(1, 2), sp.S.Zero, sp.S.Zero, "relu")
     dense, readout = DenseStep(sp.S(2), sp.S(0)), DenseStep(sp.S(1), sp.S(0))
     return compile_program(LayerProgram((dense, relu) * DEPTH + (readout,)))
 

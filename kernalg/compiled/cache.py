@@ -1,10 +1,10 @@
 """Generated modules: written once to a private directory, imported from there, compiled once per machine.
 
 Numba caches machine code only for functions that live in a file, and it notices changes of that file alone.
-So a generated module is one self-contained file, named by a hash of its text, of the versions and of the
-processor. Numba's cache files are pickles: whoever can write them can run code as you. So the directory must
-belong to the user and be writable by nobody else; where no such directory can be had, a temporary one is used
-and the code is compiled again in the next process.
+So a generated module is one file, named by a hash of its text, of the versions and of the processor. Numba's
+cache files are pickles: whoever can write them can run code as you. So the directory must belong to the user and
+be writable by nobody else; where no such directory can be had, a temporary one is used and the code is compiled
+again in the next process.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -110,8 +111,11 @@ def load(text: str) -> ModuleType:
             try:
                 _loaded[tag] = _import(path)
             except Exception:
-                # A damaged pickle of compiled code raises nearly anything. Fresh files decide whether it was that.
-                _forget(path)
+                # A damaged pickle of compiled code raises nearly anything. Fresh files decide whether it was that,
+                # also for the modules that this one imports.
+                for needed in re.findall(r"^from _(kernalg_[0-9a-f]{24}) import", text, flags=re.MULTILINE):
+                    _forget_compiled(path.with_name(f"{needed}.py"))
+                _forget_compiled(path)
                 _write(path, text)
                 _loaded[tag] = _import(path)
         return _loaded[tag]
@@ -149,10 +153,9 @@ def _import(path: Path) -> ModuleType:
     return module
 
 
-def _forget(path: Path) -> None:
+def _forget_compiled(path: Path) -> None:
     for file in path.parent.joinpath("__pycache__").glob(f"{path.stem}*"):
         file.unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
 
 
 def helper_text(name: str) -> str:

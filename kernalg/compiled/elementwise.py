@@ -11,9 +11,10 @@ import numpy as np
 import sympy as sp
 
 from kernalg.compiled.cache import load
-from kernalg.compiled.gram_source import DOUBLE_DOUBLE_TEXT, GUARD, HEAD, NUDGES, indent, runtime_text
+from kernalg.compiled.gram_source import GUARD, HEAD, indent, runtime_text
 from kernalg.compiled.inputs import FloatArray, real_array
 from kernalg.compiled.printers import double_double_lines, float64_lines
+from kernalg.compiled.shared import NUDGES, double_double_header
 from kernalg.compiled.source import Frozen, freeze
 from kernalg.compiled.threads import threads
 from kernalg.errors import DomainError
@@ -132,7 +133,7 @@ class Elementwise:
             "    finite = limit(near0, near1)",
             "    out[i] = finite if np.isfinite(finite) else out[i]",
         ]
-        return load(DOUBLE_DOUBLE_TEXT + helper + self._function("void", [], body, []))
+        return load(double_double_header() + helper + self._function("void", [], body, []))
 
     def _loads(self, frozen: Frozen) -> list[str]:
         used = {node.value for node in frozen.nodes if node.op == "symbol"}

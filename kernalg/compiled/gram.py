@@ -41,7 +41,7 @@ def compile_program(program: LayerProgram) -> CompiledProgram:
     --------
     >>> import numpy as np, sympy as sp
     >>> from kernalg.symbols import c, q1
-    >>> linear = DualStep(k=c, derivative=sp.S(1), k_diagonal=q1, derivative_diagonal=sp.S(1), label="x")
+    >>> linear = DualStep(c, sp.S(1), q1, sp.S(1), -q1, sp.S(1), label="x")
     >>> program = LayerProgram((DenseStep(sp.S(2), sp.S(0)), linear, DenseStep(sp.S(1), sp.S(0))))
     >>> compile_program(program).nngp(np.array([[1.0, 1.0], [1.0, -1.0]])).tolist()
     [[2.0, 0.0], [0.0, 2.0]]

@@ -14,9 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import sympy as sp
+
 from kernalg.compiled.cache import helper_text
 from kernalg.compiled.layer_program import DualStep
 from kernalg.compiled.printers import double_double_lines, float64_lines
+from kernalg.compiled.shared import NUDGES, double_double_header
 from kernalg.compiled.source import Frozen, freeze
 from kernalg.symbols import c, q1, q2
 
@@ -147,46 +150,6 @@ def pairs(K_all, K_first, T_all, T_first, first, last, lower, d, kinds, offsets,
                 marked += not abs(K[j]) + abs(T[j]) < np.inf
     return marked
 '''
-
-# A difference M - S, in units of M + S, is rounding when it lies in this interval. Below: c is beyond sqrt(q1 q2) by
-# up to 4 units of float64. Above: it is noise of double-double, which a step activation would turn from 1e-32 into
-# 1e-16 in one layer, 1e-8 in two, 1e-2 in four.
-_NEGATIVE_NOISE = 2.0**-48
-_POSITIVE_NOISE = 2.0**-98
-# Where a formula is 0/0 at such a point, its value is the limit: it is evaluated at these two relative distances h, and
-# when the two agree to 1e-9 extrapolated in sqrt(h), whose ratio is 8. An infinite limit differs by far more.
-NUDGES = (2.0**-88, 2.0**-82)
-
-DOUBLE_DOUBLE_TEXT = (
-    "from math import nan\n\n"
-    + helper_text("double_double")
-    + f"""
-
-@njit(error_model="numpy")
-def dd_clamp(x, size, nudge):
-    noise = -{_NEGATIVE_NOISE!r} * size < x[0] < {_POSITIVE_NOISE!r} * size
-    return (nudge * size, 0.0) if noise else x
-
-
-@njit(error_model="numpy")
-def dd_gap(m, n, nudge):
-    size = abs(m[0]) + abs(n[0])
-    return dd_mul(dd_clamp(dd_sub(m, n), size, nudge), dd_clamp(dd_add(m, n), size, nudge))
-
-
-@njit(error_model="numpy")
-def dd_leg(m, n, nudge):
-    # A product of two roots, which does not underflow for rows of norm 1e-80.
-    size = abs(m[0]) + abs(n[0])
-    return dd_mul(dd_sqrt(dd_clamp(dd_sub(m, n), size, nudge)), dd_sqrt(dd_clamp(dd_add(m, n), size, nudge)))
-
-
-@njit(error_model="numpy")
-def limit(near, far):
-    return near + (near - far) / 7.0 if abs(near - far) <= 1e-9 * max(abs(near), abs(far)) else nan
-
-"""
-)
 
 _REFINE = '''
 @njit("void(float64[:, ::1], int64[::1], float64[:, ::1])", error_model="numpy", nogil=True, cache=True)
@@ -393,23 +356,37 @@ def _step(kind: int, dual: _Dual) -> str:
 
 def refine_text(steps: Sequence[DualStep]) -> str:
     """Double-double module for the same formulas: `refine` and `refine_diagonal`."""
-    parts = [DOUBLE_DOUBLE_TEXT]
+    parts = [double_double_header()]
     cases: list[str] = []
     diagonal_cases: list[str] = []
     for kind, step in enumerate(steps):
         dual = _freeze_dual(step)
-        for name, frozen, arguments in (("dual", dual.pair, "q1, q2, c"), ("diagonal", dual.diagonal, "q1")):
+        opposite = freeze([step.k_antidiagonal, step.derivative_antidiagonal], [q1])
+        odd = sp.expand(step.k_antidiagonal + step.k_diagonal) == 0
+        for name, frozen, arguments in (
+            ("dual", dual.pair, "q1, q2, c"),
+            ("diagonal", dual.diagonal, "q1"),
+            ("antidiagonal", opposite, "q1"),
+        ):
             given = {i: node.value for i, node in enumerate(frozen.nodes) if node.op == "symbol"}
             lines, names = double_double_lines(frozen, frozen.outputs, given)
             body = [*lines, f"return {', '.join(names)}"]
             parts.append(f'\n@njit(error_model="numpy")\ndef {name}_{kind}({arguments}, nudge):\n{indent(body, 1)}\n\n')
         cases += [
             f"if kind == {kind}:",
-            f"    c, slope = dual_{kind}(q1, q2, c, nudge)",
+            "    relation = dd_relation(q1, q2, c)",
+            "    if relation == 1:",
+            f"        c, slope = diagonal_{kind}(q1, 0.0)",
+            "    elif relation == -1:",
+            f"        c, slope = antidiagonal_{kind}(q1, 0.0)",
+            "    else:",
+            f"        c, slope = dual_{kind}(q1, q2, c, nudge)",
             "    t = dd_mul(t, slope)",
             f"    q1 = diagonal_{kind}(q1, 0.0)[0]",
             f"    q2 = diagonal_{kind}(q2, 0.0)[0]",
         ]
+        if odd:  # exactly, not to 31 digits: u = -v goes on through the next layer
+            cases += ["    if relation == -1:", "        c = dd_neg(q1)"]
         diagonal_cases += [f"if kind == {kind}:", f"    q, slope = diagonal_{kind}(q, 0.0)", "    t = dd_mul(t, slope)"]
     parts.append(
         _REFINE.format(near=NUDGES[0], far=NUDGES[1], cases=indent(cases, 2), diagonal_cases=indent(diagonal_cases, 3))

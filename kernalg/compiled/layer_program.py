@@ -20,13 +20,16 @@ class DualStep:
     """T <- T derivative(q1, q2, K), then K <- k(q1, q2, K).
 
     `k` and `derivative` are formulas in the symbols q1, q2, c of `kernalg.symbols`; the diagonal forms are their
-    values at q1 = q2 = c, in q1 alone.
+    values at q1 = q2 = c and the antidiagonal forms those at q1 = q2 = -c, in q1 alone. There the pair formulas may
+    be 0/0, and a jump would make a large error of any rounding.
     """
 
     k: sp.Expr
     derivative: sp.Expr
     k_diagonal: sp.Expr
     derivative_diagonal: sp.Expr
+    k_antidiagonal: sp.Expr
+    derivative_antidiagonal: sp.Expr
     label: str = "dual"
 
 

@@ -33,8 +33,8 @@ class Kernel:
     >>> K = ka.mlp("relu", depth=1).ntk
     >>> X = np.array([[1.0, 1.0], [1.0, -1.0]])
     >>> K(X).round(6)
-    array([[2.      , 0.31831 ],
-           [0.31831 , 2.      ]])
+    array([[2.     , 0.31831],
+           [0.31831, 2.     ]])
     """
 
     layers: tuple[Layer, ...]
@@ -78,7 +78,7 @@ class Kernel:
         --------
         >>> import kernalg as ka
         >>> ka.mlp("relu", depth=3).ntk.value(1, 1, "1/2", digits=30)
-        1.16703163284536092020279029553
+        1.73784467921530902367442944171
         """
         digits = check_digits(digits)
         return to_float(self.enclosure(q1, q2, c, digits=digits), digits)
@@ -161,7 +161,8 @@ def _program(layers: tuple[Layer, ...]) -> LayerProgram:
             steps.append(DenseStep(layer.w_var, layer.b_var))
         else:
             dual, slope = layer.dual, layer.dual.derivative
-            steps.append(DualStep(dual.expr, slope.expr, dual.diagonal, slope.diagonal, layer.name))
+            same, opposite = (dual.diagonal, slope.diagonal), (dual.antidiagonal, slope.antidiagonal)
+            steps.append(DualStep(dual.expr, slope.expr, *same, *opposite, layer.name))
     return LayerProgram(tuple(steps))
 
 

@@ -102,7 +102,7 @@ def mlp(
     --------
     >>> import kernalg as ka
     >>> ka.mlp("relu", depth=2).ntk.profile().value(0, digits=20)
-    0.58692592843041049082
+    0.68570863628294249174
     """
     if isinstance(depth, bool) or not isinstance(depth, int | np.integer) or not 1 <= depth <= MAX_DEPTH:
         raise DomainError(f"mlp(depth={depth!r}): the number of hidden layers is an integer from 1 to {MAX_DEPTH}")

@@ -30,8 +30,8 @@ def exact(number):
 def dual(k, derivative=None, label="dual"):
     """A step from its formula; the derivative is dk/dc unless the activation jumps."""
     derivative = sp.diff(k, c) if derivative is None else sp.sympify(derivative)
-    diagonal = [sp.simplify(e.subs({q2: q1, c: q1})) for e in (k, derivative)]
-    return DualStep(k, derivative, *diagonal, label)
+    ends = [sp.simplify(e.subs({q2: q1, c: sign * q1})) for sign in (1, -1) for e in (k, derivative)]
+    return DualStep(k, derivative, *ends, label)
 
 
 def rectified(n):
@@ -308,7 +308,7 @@ def test_programs_without_dual_or_dense():
 
 def test_formula_without_a_value_is_refused():
     """1/sqrt(q1 q2 - c^2), a distributional derivative, is infinite on the diagonal."""
-    step = DualStep(c, 1 / ROOT, q1, R(1), "bad")
+    step = DualStep(c, 1 / ROOT, q1, R(1), -q1, R(1), "bad")
     compiled = compile_program(LayerProgram((READOUT, step)))
     with pytest.raises(DomainError, match=r"X\[1\] with X\[0\]"):
         compiled.both(np.array([[1.0, 2.0], [2.0, 4.0]]))
