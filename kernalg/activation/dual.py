@@ -36,7 +36,7 @@ class Dual:
     >>> dual.expr
     c*(asin(c/(sqrt(q1)*sqrt(q2)))/(2*pi) + 1/4) + sqrt(-c**2 + q1*q2)/(2*pi)
     >>> dual.value(1, 1, "1/2", digits=30)
-    0.304498810952105478494063693107
+    0.304498890522114679044498291245
     >>> dual.derivative.normalized
     asin(rho)/(2*pi) + 1/4
     """

@@ -193,8 +193,6 @@ class CompiledProgram:
         lower = Y is None
         other = X if Y is None else Y
         n, m = X.shape[0], other.shape[0]
-        if n == 0 or m == 0:
-            return
         for matrix in (K, T):
             if matrix is not None and (np.may_share_memory(matrix, X) or np.may_share_memory(matrix, other)):
                 raise DomainError("out overlaps the inputs in memory; give a separate array, e.g. out.copy()")

@@ -42,12 +42,14 @@ def data_matrix(values: Any, name: str) -> FloatArray:
     Raises
     ------
     DomainError
-        Not two-dimensional, no columns, not real, or not finite.
+        Not two-dimensional, no rows or columns, not real, or not finite.
     """
     shape = np.shape(values) if not isinstance(values, np.ndarray) else values.shape
     if len(shape) != 2:
         advice = f"; use {name}.reshape(1, -1) for one input, {name}.reshape(-1, 1) for inputs of dimension 1"
         raise DomainError(f"{name} has shape {shape}; an array (n, d) with one input a row is needed{advice}")
+    if shape[0] == 0:
+        raise DomainError(f"{name} has shape {shape}: no inputs; at least one row is needed")
     if shape[1] == 0:
         raise DomainError(f"{name} has shape {shape}: inputs of dimension 0; at least one column is needed")
     matrix = np.ascontiguousarray(real_array(values, name)).view(np.ndarray)

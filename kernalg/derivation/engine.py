@@ -40,7 +40,7 @@ def derivation(dual: Dual) -> Derivation:
     --------
     >>> import kernalg as ka
     >>> d = ka.derivation(ka.activation("erf").dual)
-    >>> d.steps[-1].rhs
+    >>> d.conclusion[1]
     2*asin(2*c/(sqrt(2*q1 + 1)*sqrt(2*q2 + 1)))/pi
     >>> print(d.steps[1].because)
     the pair of thresholds (a normal distribution function is a step on x plus independent noise) is ...
