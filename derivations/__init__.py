@@ -1,0 +1,1 @@
+"""Executable derivations: one module a formula, each with a `derive()`; the Markdown page beside it is generated."""

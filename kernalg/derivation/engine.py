@@ -1,0 +1,154 @@
+"""The engine's own reasoning for one activation, as a derivation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import combinations_with_replacement
+
+import sympy as sp
+
+from kernalg.activation.dual import Dual
+from kernalg.derivation.expectation import Expectation
+from kernalg.derivation.steps import Derivation
+from kernalg.errors import DomainError
+from kernalg.gaussian.atoms import Atom, Atoms
+from kernalg.gaussian.expectation import expectation, hermite_moments
+from kernalg.symbols import c, q1, q2
+
+REFERENCES = (
+    "C. Stein, Estimation of the mean of a multivariate normal distribution, Ann. Statist. 9 (1981)",
+    "R. Price, A useful theorem for nonlinear devices having Gaussian inputs, IRE Trans. Inf. Theory 4 (1958)",
+    "Y. Cho and L. Saul, Kernel methods for deep learning, NIPS 2009",
+)
+
+
+def derivation(dual: Dual) -> Derivation:
+    """How the closed form of a dual comes about, step by checked step.
+
+    Parameters
+    ----------
+    dual : Dual
+        ``phi.dual`` or ``phi.dual.derivative`` or a cross-dual.
+
+    Raises
+    ------
+    NoClosedForm
+        when the activation lies outside the class.
+
+    Examples
+    --------
+    >>> import kernalg as ka
+    >>> d = ka.derivation(ka.activation("erf").dual)
+    >>> d.steps[-1].rhs
+    2*asin(2*c/(sqrt(2*q1 + 1)*sqrt(2*q2 + 1)))/pi
+    >>> print(d.steps[1].because)
+    the pair of thresholds (a normal distribution function is a step on x plus independent noise) is ...
+    """
+    if not isinstance(dual, Dual):
+        raise DomainError(f"derivation({dual!r}): give a dual, such as kernalg.activation('relu').dual")
+    if dual.kind == "distributional":
+        raise DomainError("the distributional dual is the c-derivative of the dual: derive that")
+    left, right = dual.left(), (dual.left if dual.right is None else dual.right)()
+    title = {"dual": f"Dual of {dual.name}", "derivative": f"Derivative dual of {dual.name}"}[dual.kind]
+    d = Derivation(
+        f"{dual.kind}-{dual.name}".replace(" ", ""),
+        title,
+        references=REFERENCES,
+        introduction=(
+            "(u, v) is a centred Gaussian pair with variances q1, q2 and covariance c. The function is written as a sum "
+            "of atoms x^n exp(Ax^2 + Bx) times a threshold; the expectation of each pair of atoms closes, and their sum "
+            "is the dual."
+        ),
+    )
+    same = dual.right is None
+    f, g = _expr(left), _expr(right)
+    d.define(sp.Symbol("k"), Expectation(f, g), "the definition, with the function in normal form")
+    groups = _real_groups(left)
+    pairs = (
+        list(combinations_with_replacement(groups, 2))
+        if same
+        else [(a, b) for a in groups for b in _real_groups(right)]
+    )
+    for a, b in pairs:
+        _lower_moments(d, a, b)
+        if len(pairs) > 1:
+            d.step(Expectation(_expr(a), _expr(b)), expectation(a, b), because=_reason(a, b), check="quadrature")
+    if len(pairs) == 1:
+        because = _reason(left, right)
+    else:
+        exchanged = "; a pair of different atoms counts twice, the second time with q1 and q2 exchanged" if same else ""
+        because = f"the sum over the pairs of atoms{exchanged}"
+    d.step(Expectation(f, g), dual.expr, because=because, check="quadrature")
+    d.conclude(f"the {title[0].lower()}{title[1:]}", dual.expr)
+    if dual.kind == "dual":
+        _confirm(d, dual, left, right)
+    return d
+
+
+def _lower_moments(d: Derivation, f: Atoms, g: Atoms) -> None:
+    """The quadrant probability that Stein's recursion ends at, for one pair of rectified monomials."""
+    if len(f) != 1 or len(g) != 1 or f[0].gate is None or g[0].gate is None or not f[0].power + g[0].power:
+        return
+    bare = [replace(a, coefficient=sp.S.One, power=0) for a in (f[0], g[0])]
+    statement = Expectation(*(a.expr for a in bare))
+    if any(s.lhs == statement for s in d.steps):
+        return
+    d.step(statement, expectation((bare[0],), (bare[1],)), because=_reason((bare[0],), (bare[1],)), check="quadrature")
+
+
+def _confirm(d: Derivation, dual: Dual, left: Atoms, right: Atoms) -> None:
+    """Two facts that pin the formula down a second time: its c-derivative and its value at c = 0."""
+    if not any(a.gate is not None and a.gate.is_step and _jumps(a) for a in (*left, *right)):
+        d.step(
+            sp.Derivative(dual.expr, c),
+            dual.derivative.expr,
+            because="a second road, Price's theorem: dk/dc is the expectation of the product of the derivatives",
+            check="balls",
+        )
+    means = [sp.S(hermite_moments(side, 0, q)[0]) for side, q in ((left, q1), (right, q2))]
+    d.step(
+        dual.expr.subs(c, 0),
+        means[0] * means[1],
+        because="and at c = 0 the variables are independent, so that k is the product of the means",
+        check="balls",
+    )
+
+
+def _jumps(a: Atom) -> bool:
+    """Whether the atom itself (not the sum) jumps at its step."""
+    return a.power == 0 or a.gate is None or a.gate.shift != 0
+
+
+def _expr(atoms: Iterable[Atom]) -> sp.Expr:
+    expr = sp.Add(*(a.expr for a in atoms))
+    return sp.expand(expr.rewrite(sp.cos), complex=False) if expr.has(sp.I) else expr
+
+
+def _real_groups(atoms: Atoms) -> list[Atoms]:
+    """Conjugate exponentials belong together: e^{ibx} and e^{-ibx} make one real function."""
+    groups: dict[tuple[object, ...], list[Atom]] = {}
+    for a in atoms:
+        frequency = abs(sp.im(a.linear)) if a.linear.has(sp.I) else sp.S.Zero
+        groups.setdefault((a.power, a.quadratic, sp.re(a.linear), frequency, a.gate), []).append(a)
+    return [tuple(g) for g in groups.values()]
+
+
+def _reason(f: Atoms, g: Atoms) -> str:
+    """The rules the engine used for these atoms, in words."""
+    both = (*f, *g)
+    reasons = []
+    if any(a.quadratic != 0 or a.linear != 0 for a in both):
+        reasons.append("the exponentials are absorbed by completing the square, which leaves a Gaussian pair (tilting)")
+    gates = [any(a.gate is not None for a in side) for side in (f, g)]
+    smooth = any(a.gate is not None and not a.gate.is_step for a in both)
+    noise = " (a normal distribution function is a step on x plus independent noise)" if smooth else ""
+    if all(gates):
+        reasons.append(
+            f"the pair of thresholds{noise} is a quadrant probability, 1/4 + asin(r)/(2 pi) when centred (Sheppard)"
+        )
+    elif any(gates):
+        reasons.append(f"the threshold{noise} is a normal probability")
+    if any(a.power for a in both):
+        reasons.append("Stein's lemma lowers the powers of u and v, with a boundary term at each threshold")
+    return "; ".join(reasons) or "the expectation of a constant"
