@@ -23,15 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kernalg.errors import DomainError, InternalError
+from kernalg.errors import DomainError
+from kernalg.learning.kappa import solve_kappa
 from kernalg.spectrum.checks import FloatArray, real_number, real_vector
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import format_integer, html_table, import_pandas, read_json_object, text_table
 
-_TINY = 5e-324
-_HUGE = 1e308
-# Entries (samples sizes x levels) worked on at a time: the block and its temporaries stay in cache.
-_BLOCK = 30_000
 _PER_N = (
     "kappa", "overfitting", "test_mse", "excess_mse", "train_mse", "bias", "variance", "learnability_sum",
 )  # fmt: skip
@@ -156,6 +153,9 @@ class LearningCurve:
             values: dict[str, Any] = {
                 name: float(value) if isinstance(value, int | float) else _frozen(value) for name, value in data.items()
             }
+            for name in _PER_N:
+                if values[name].shape != values["n"].shape or values["learnabilities"].shape[:1] != values["n"].shape:
+                    raise ValueError(f"{name} and n have different lengths")
             return cls(diagnostics=Diagnostics(_frozen(doubts["participation"]), messages), **values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DomainError(f"not the JSON of a LearningCurve, as to_json writes it: {error}") from error
@@ -208,7 +208,7 @@ def learning_curve(
     >>> s = Spectrum([0.5, 0.01], [1, 50])
     >>> curve = learning_curve(s, [1.0, 1.0], n=[10, 40], noise=0.1)
     >>> curve.test_mse.round(4)
-    array([1.146 , 0.7093])
+    array([1.0342, 0.6916])
     >>> curve.learnability_sum
     array([10., 40.])
     """
@@ -257,7 +257,7 @@ def learning_curve(
         # No error is 0 times infinity at n = rank: the limit from either side is 0.
         variance = np.where((bias + noise > 0) & (samples > 0), q / gap * (bias + noise), 0.0)
         test = np.where(bias + noise > 0, overfitting * (bias + noise), 0.0)
-        train = np.where(residual > 0, residual**2 * test, 0.0)
+        train = np.where(residual > 0, residual * (residual * test), 0.0)
     excess = bias + variance
 
     return LearningCurve(
@@ -265,114 +265,10 @@ def learning_curve(
         test_mse=_frozen(test), excess_mse=_frozen(excess), train_mse=_frozen(train), bias=_frozen(bias),
         variance=_frozen(variance), learnability_sum=_frozen(learnability_sum), effective_ridge=effective,
         diagnostics=Diagnostics(
-            _frozen(participation), _doubts(spectrum, samples, participation, gap, excess, noise, target)
+            _frozen(participation), _doubts(spectrum, samples, kappa, gap, excess, noise, target)
         ),
         ridge=ridge, noise=noise, power=_frozen(target),
     )  # fmt: skip
-
-
-def solve_kappa(spectrum: Spectrum, n: FloatArray, ridge: float) -> tuple[FloatArray, FloatArray]:
-    r"""The root kappa of sum m lambda/(lambda+kappa) + ridge/kappa = n, for every n; and sum m L (1-L) there.
-
-    Subtracting n from a sum close to n would lose the digits that decide kappa between well separated levels. Let J
-    be the number of eigenvalues above the root and :math:`C_J` the number of their modes, an exact integer. Then
-
-    .. math:: \underbrace{\sum_{i>J} m_i L_i + \delta/\kappa}_{B} + (C_J - n) = \underbrace{\sum_{i\le J} m_i(1-L_i)}_A
-
-    where B falls and A rises with kappa, no term is negative but C_J - n, and that one is added to its side. In
-    u = log kappa the difference of the logarithms of the sides has a slope between -2 and -1/2, so Newton's method
-    converges from anywhere in the bracket, whatever the plateaus of the original equation. J is found by bisection.
-
-    `ridge` is the effective one. kappa is inf at n = 0, and 0 for n >= rank without ridge.
-    """
-    log_values = spectrum.log_eigenvalues
-    order = np.argsort(-log_values, kind="stable")
-    order = order[log_values[order] > -math.inf]
-    values = np.maximum(spectrum.eigenvalues[order], 0.0)
-    powers = spectrum.level_power[order]
-    modes = np.array([_capped(spectrum.multiplicities[i]) for i in order])
-    # Cumulative mode numbers as unevaluated sums high + low, exact to 106 bits: C_J - n loses nothing.
-    high, low = np.zeros(len(order) + 1), np.zeros(len(order) + 1)
-    total = 0
-    for position, i in enumerate(order, start=1):
-        total += spectrum.multiplicities[i]
-        high[position] = _capped(total)
-        low[position] = _capped(total - int(high[position]))
-
-    kappa, participation = np.empty(len(n)), np.zeros(len(n))
-    interpolates = n >= high[-1] + low[-1] if ridge == 0 else np.zeros(len(n), dtype=bool)
-    kappa[n == 0] = math.inf
-    kappa[interpolates & (n > 0)] = 0.0
-    todo = np.flatnonzero((n > 0) & ~interpolates)
-    step = max(1, _BLOCK // max(len(order), 1))
-    for start in range(0, len(todo), step):
-        block = todo[start : start + step]
-        kappa[block], participation[block] = _solve_block(values, powers, modes, high, low, n[block], ridge)
-    return kappa, participation
-
-
-def _solve_block(
-    values: FloatArray, powers: FloatArray, modes: FloatArray, high: FloatArray, low: FloatArray,
-    n: FloatArray, ridge: float,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """`solve_kappa` for eigenvalues in decreasing order and n with a root in (0, inf)."""
-    count = len(values)
-    index = np.arange(count)
-
-    def sides(kappa: FloatArray, modes_in: FloatArray, powers_out: FloatArray) -> tuple[FloatArray, ...]:
-        """A, B without its ridge, and their derivatives by u, both positive."""
-        inverse = 1.0 / (values + kappa[:, None])
-        missing = kappa[:, None] * inverse
-        a = modes_in * missing
-        b = powers_out * inverse
-        return (
-            a.sum(axis=1),
-            b.sum(axis=1),
-            np.einsum("ij,ij->i", a, values * inverse),
-            np.einsum("ij,ij->i", b, missing),
-        )
-
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        # Bisection on J: is the root below eigenvalue `middle`?
-        below, above = np.zeros(len(n), dtype=np.intp), np.full(len(n), count, dtype=np.intp)
-        while (below < above).any():
-            middle = np.minimum((below + above) // 2, count - 1)
-            inside = index <= middle[:, None]
-            a, b, _, _ = sides(values[middle], np.where(inside, modes, 0.0), np.where(inside, 0.0, powers))
-            root_below = ridge / values[middle] + b - a + ((high[middle + 1] - n) + low[middle + 1]) < 0
-            open_ = below < above
-            below = np.where(open_ & root_below, middle + 1, below)
-            above = np.where(open_ & ~root_below, middle, above)
-
-        inside = index < below[:, None]
-        modes_in, powers_out = np.where(inside, modes, 0.0), np.where(inside, 0.0, powers)
-        spare = (high[below] - n) + low[below]
-        padded = np.concatenate([[np.inf], values, [0.0]])
-        # The eigenvalues themselves were tested in rounded arithmetic: a little slack on both sides.
-        top = np.minimum(padded[below] * 1.001, (math.fsum(powers) + ridge) / n * 1.001)
-        bottom = np.maximum(padded[below + 1], ridge / n) * 0.999
-        bottom = np.maximum(bottom, _TINY)
-        kappa = np.where((below == 0) | (below == count), top, np.sqrt(bottom) * np.sqrt(top))
-        for _ in range(200):
-            a, b, slope_a, slope_b = sides(kappa, modes_in, powers_out)
-            left, right = b + ridge / kappa + np.maximum(spare, 0.0), a + np.maximum(-spare, 0.0)
-            change = np.log(left / right) / (slope_a / right + (slope_b + ridge / kappa) / left)
-            bottom = np.where(left > right, kappa, bottom)
-            top = np.where(left > right, top, kappa)
-            proposal = kappa * np.exp(change)
-            escaped = ~((proposal >= bottom) & (proposal <= top))
-            done = np.abs(change) < 4e-15
-            kappa = np.where(done, kappa, np.where(escaped, np.sqrt(bottom) * np.sqrt(top), proposal))
-            if (done | (top <= bottom * (1 + 4e-16))).all():
-                break
-        else:
-            raise InternalError("the solver of the eigenlearning equation did not converge")
-        _, _, slope_a, slope_b = sides(kappa, modes_in, powers_out)
-    return kappa, slope_a + slope_b
-
-
-def _capped(m: int) -> float:
-    return float(max(min(m, int(_HUGE)), -int(_HUGE)))
 
 
 def _frozen(values: ArrayLike) -> FloatArray:
@@ -392,10 +288,11 @@ def _plain(values: Any) -> Any:
 _FEW_MODES = 10.0
 _SMALL_RISK = 0.02
 _FRACTION_OF_ATOMS = 0.1
+_MARGIN = 10.0
 
 
 def _doubts(
-    spectrum: Spectrum, n: FloatArray, participation: FloatArray, gap: FloatArray,
+    spectrum: Spectrum, n: FloatArray, kappa: FloatArray, gap: FloatArray,
     excess: FloatArray, noise: float, target: FloatArray,
 ) -> tuple[Message, ...]:  # fmt: skip
     """The regimes in which deterministic equivalents were found to fail, and the n they concern."""
@@ -421,6 +318,14 @@ def _doubts(
         f"the predicted excess risk is below {_SMALL_RISK:.0%} of the target's power and there is next to no noise; "
         "simulations came out 5 to 80 % higher, the more the faster the spectrum decays.",
     )
+    smallest = min(v for v in [math.inf, *spectrum.eigenvalues] if v > 0)
+    if spectrum.tail and math.isfinite(smallest):
+        doubt(
+            "truncated spectrum",
+            (n > 0) & (kappa < _MARGIN * smallest),
+            f"kappa is not well above the smallest eigenvalue listed, {smallest:.3g}, so that levels beyond the list, "
+            "which are treated as ridge, may be learned too. Compute the spectrum to more levels.",
+        )
     if spectrum.atoms is not None:
         doubt(
             "finite population",

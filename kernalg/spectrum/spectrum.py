@@ -392,7 +392,8 @@ def _log_float(value: sp.Float) -> float:
 def _exact_values(given: Iterable[sp.Float], values: FloatArray) -> tuple[sp.Float, ...]:
     import sympy as sp
 
-    exact = tuple(given)
+    # SymPy's arithmetic returns the integer 0 for a Float that is zero.
+    exact = tuple(sp.Float(0) if v == 0 and isinstance(v, sp.Integer | int) else v for v in given)
     _same_length("exact", len(exact), len(values))
     for i, v in enumerate(exact):
         if not isinstance(v, sp.Float) or not v.is_finite:
@@ -424,5 +425,7 @@ def _read_float(parts: Any) -> sp.Float:
     import sympy as sp
 
     mantissa, exponent, precision = (_read_integer(part) for part in parts)
+    if mantissa == 0:
+        return sp.Float("0", precision=precision)
     sign = int(mantissa < 0)
     return sp.Float((sign, abs(mantissa), exponent, abs(mantissa).bit_length()), precision=precision)

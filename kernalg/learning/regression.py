@@ -1,0 +1,315 @@
+r"""Learning curves measured by experiment: kernel ridge regression on the sphere with its exact risk, and on data.
+
+On the sphere the risk needs no test set. With :math:`K(\xi)=\sum_k N\lambda_k P_k(\xi)`, the predictor
+:math:`\hat f(x)=\sum_i\alpha_i K(\langle x,x_i\rangle/d)` and the target :math:`f(x)=\sum_k\sqrt{p_k N}\,
+P_k(\langle x,z\rangle/d)` of power :math:`p_k` in degree k, the reproducing property of the zonal polynomials gives
+
+.. math:: E\hat f^2=\alpha^\top G\alpha,\; G_{ij}=\sum_k N\lambda_k^2P_k(\langle x_i,x_j\rangle/d),\qquad
+          E\hat ff=\sum_i\alpha_i\sum_k\lambda_k\sqrt{p_kN}\,P_k(\langle x_i,z\rangle/d),\qquad Ef^2=\sum_k p_k.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import ArrayLike
+
+from kernalg.errors import DomainError
+from kernalg.learning.estimators import cholesky, solve_with_estimates
+from kernalg.learning.measured import Measured, MeasuredCurve
+from kernalg.spectrum.checks import FloatArray, real_number, real_vector
+from kernalg.spectrum.empirical import gram_matrix, targets
+from kernalg.spectrum.spectrum import Spectrum
+
+Progress = Callable[[int, int, str], None] | bool | None
+
+# Entries of a table of zonal polynomials held at a time.
+_TABLE = 2_000_000
+
+
+def kernel_ridge(K_train: ArrayLike, y: ArrayLike, ridge: float) -> FloatArray:
+    """Coefficients alpha of kernel ridge regression: (K + ridge I) alpha = y.
+
+    Parameters
+    ----------
+    K_train : (n, n) array_like
+        Gram matrix of the training inputs.
+    y : (n,) or (n, outputs) array_like
+        Labels.
+    ridge : float
+        delta, not divided by n. Without ridge a Gram matrix that is singular in float64 is solved in the sense of
+        least squares with the smallest norm, which is the limit of ridge -> 0.
+
+    Returns
+    -------
+    ndarray, of the shape of `y`
+
+    Raises
+    ------
+    DomainError
+        If shapes or values do not fit, or the matrix is not positive semi-definite.
+
+    Examples
+    --------
+    >>> kernel_ridge([[2.0, 1.0], [1.0, 2.0]], [1.0, -1.0], ridge=1.0)
+    array([ 0.5, -0.5])
+    """
+    gram = gram_matrix(K_train)
+    n = len(gram)
+    labels = targets(y, n)
+    ridge = real_number("ridge", ridge, minimum=0.0)
+    factor = cholesky(gram, ridge)
+    if factor is not None:
+        alpha = scipy.linalg.cho_solve(factor, labels)
+    else:
+        values, vectors = scipy.linalg.eigh(gram + ridge * np.eye(n))
+        floor = n * np.finfo(np.float64).eps * float(np.abs(values).max())
+        if values[0] < -floor:
+            raise DomainError(
+                f"K + ridge I has the negative eigenvalue {float(values[0])!r} (ridge {ridge!r}): the kernel is not "
+                "positive semi-definite"
+            )
+        kept = values > floor
+        alpha = (vectors[:, kept] / values[kept]) @ (vectors[:, kept].T @ labels)
+    return alpha.reshape(np.shape(y))
+
+
+def measured_curve_on_sphere(
+    kernel: Callable[[FloatArray], Any],
+    spectrum: Spectrum,
+    power: ArrayLike,
+    *,
+    dimension: int,
+    n: int | Iterable[int],
+    ridge: float = 0.0,
+    noise: float = 0.0,
+    draws: int = 10,
+    seed: int = 0,
+    progress: Progress = None,
+) -> MeasuredCurve:
+    """Kernel ridge regression on random points of the sphere, with the exact risk of every fit.
+
+    Parameters
+    ----------
+    kernel : callable
+        K(X) -> (n, n) for X of shape (n, dimension) with rows of squared norm `dimension`.
+    spectrum : Spectrum
+        Of this kernel on this sphere: level k is the degree k. Degrees beyond it are left out of the risk, and
+        `truncation` bounds what they would add.
+    power : array_like
+        Power of the target in each degree; the target is a sum of zonal harmonics about one pole.
+    dimension : int
+        d of the sphere S^{d-1}.
+    n : int or iterable of int
+        Numbers of training samples.
+    ridge, noise : float
+        delta in K + delta I, and variance of the Gaussian label noise.
+    draws : int
+        Independent training sets per n.
+    seed : int
+        The result for (n, draw) depends on the seed and on nothing else that is asked.
+    progress : callable or bool, optional
+        Called as progress(done, total, label); True prints to the standard error stream.
+
+    Returns
+    -------
+    MeasuredCurve
+        `test_mse` is on noisy labels, as in `learning_curve`.
+
+    Raises
+    ------
+    DomainError
+        If a value is out of range, or the spectrum is not that of the kernel on this sphere.
+    """
+    sizes = _sizes(n)
+    draws, seed, d = _whole("draws", draws, 1), _whole("seed", seed, 0), _whole("dimension", dimension, 2)
+    ridge, noise = real_number("ridge", ridge, minimum=0.0), real_number("noise", noise, minimum=0.0)
+    if not isinstance(spectrum, Spectrum):
+        raise DomainError(f"a Spectrum is needed, not {type(spectrum).__name__}")
+    levels = len(spectrum)
+    # Imported here: measurements on data need neither the sphere nor the algebra behind its polynomials.
+    from kernalg.expansion.zonal import multiplicity, zonal_table
+
+    counts = [multiplicity(d, k) for k in range(levels)]
+    for k, (given, true) in enumerate(zip(spectrum.multiplicities, counts, strict=True)):
+        if given != true:
+            raise DomainError(f"level {k} of the spectrum has multiplicity {given}, degree {k} on S^{d - 1} has {true}")
+    given_power = real_vector("power", power, minimum=0.0)
+    if len(given_power) > levels:
+        raise DomainError(f"power has {len(given_power)} degrees, the spectrum {levels}: compute it to a higher degree")
+    target = np.append(given_power, np.zeros(levels - len(given_power)))
+    amplitude = np.sqrt(target) * np.array([math.sqrt(m) for m in counts])
+    beyond = multiplicity(d, levels)
+
+    test, train, bound = (np.empty((len(sizes), draws)) for _ in range(3))
+    report = _reporter(progress)
+    for row, size in enumerate(sizes):
+        for draw in range(draws):
+            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(size, draw)))
+            points = rng.standard_normal((size + 1, d))
+            points *= math.sqrt(d) / np.linalg.norm(points, axis=1, keepdims=True)
+            pole, X = points[0], points[1:]
+            zonal = zonal_table(levels - 1, d, np.clip(X @ pole / d, -1, 1))
+            labels = amplitude @ zonal + math.sqrt(noise) * rng.standard_normal(size)
+            gram = gram_matrix(kernel, X)
+            alpha = kernel_ridge(gram, labels, ridge)
+            risk, listed = exact_risk(spectrum, target, X, alpha, pole)
+            tail = _tail_beyond(gram, listed, spectrum.trace)
+            test[row, draw] = risk + noise
+            train[row, draw] = float(((labels - gram @ alpha) ** 2).mean())
+            # Each degree beyond has N lambda <= tail, and G there is at most max(lambda) times the kernel there.
+            bound[row, draw] = tail / beyond * max(float(alpha @ (gram - listed) @ alpha), 0.0)
+            report(row * draws + draw + 1, len(sizes) * draws, f"n = {size}")
+    return MeasuredCurve(
+        n=np.array(sizes, dtype=np.float64),
+        test_mse=Measured(test),
+        train_mse=Measured(train),
+        ridge=ridge,
+        noise=noise,
+        seed=seed,
+        truncation=bound.max(axis=1),
+    )
+
+
+def measured_curve_on_data(
+    K: Callable[..., Any] | ArrayLike,
+    X: ArrayLike | None,
+    y: ArrayLike,
+    *,
+    n: int | Iterable[int],
+    ridge: float = 0.0,
+    draws: int = 10,
+    seed: int = 0,
+    progress: Progress = None,
+) -> MeasuredCurve:
+    """Kernel ridge regression on random subsets of a data set, the rest held out.
+
+    Parameters
+    ----------
+    K : callable or (N, N) array_like
+        A kernel, called as K(X), or the Gram matrix of all points.
+    X : (N, features) array_like or None
+        The points; None if `K` is the matrix.
+    y : (N,) or (N, outputs) array_like
+        Labels; squared errors are summed over outputs.
+    n : int or iterable of int
+        Sizes of the training subsets, below N.
+    ridge, draws, seed, progress
+        As in `measured_curve_on_sphere`.
+
+    Returns
+    -------
+    MeasuredCurve
+        `test_mse` is the held-out error; `loo`, `gcv` and `loo_over_gcv` are estimates from the training subset.
+
+    Raises
+    ------
+    DomainError
+        If values or shapes do not fit, or K + ridge I is singular on a subset.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).standard_normal((60, 2))
+    >>> curve = measured_curve_on_data(lambda X: np.exp(X @ X.T / 2), X, X[:, 0], n=[20, 40], ridge=0.1, draws=3)
+    >>> curve.test_mse.draws.shape
+    (2, 3)
+    """
+    gram = gram_matrix(K, X)
+    total = len(gram)
+    labels = targets(y, total)
+    sizes = _sizes(n)
+    draws, seed = _whole("draws", draws, 1), _whole("seed", seed, 0)
+    ridge = real_number("ridge", ridge, minimum=0.0)
+    if max(sizes) >= total:
+        raise DomainError(f"n = {max(sizes)} of {total} points leaves none to hold out; n must be below {total}")
+    results = {name: np.empty((len(sizes), draws)) for name in ("test", "train", "loo", "gcv", "ratio")}
+    report = _reporter(progress)
+    for row, size in enumerate(sizes):
+        for draw in range(draws):
+            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(size, draw)))
+            shuffled = rng.permutation(total)
+            chosen, held = shuffled[:size], shuffled[size:]
+            alpha, estimates = solve_with_estimates(gram[np.ix_(chosen, chosen)], labels[chosen], ridge)
+            misses = labels[held] - gram[np.ix_(held, chosen)] @ alpha
+            results["test"][row, draw] = float((misses**2).sum(axis=1).mean())
+            results["train"][row, draw] = estimates.train_mse
+            results["loo"][row, draw] = estimates.loo
+            results["gcv"][row, draw] = estimates.gcv
+            results["ratio"][row, draw] = estimates.loo_over_gcv
+            report(row * draws + draw + 1, len(sizes) * draws, f"n = {size}")
+    return MeasuredCurve(
+        n=np.array(sizes, dtype=np.float64),
+        test_mse=Measured(results["test"]),
+        train_mse=Measured(results["train"]),
+        ridge=ridge,
+        seed=seed,
+        loo=Measured(results["loo"]),
+        gcv=Measured(results["gcv"]),
+        loo_over_gcv=Measured(results["ratio"]),
+    )
+
+
+def exact_risk(
+    spectrum: Spectrum, power: FloatArray, X: FloatArray, alpha: FloatArray, pole: FloatArray
+) -> tuple[float, FloatArray]:
+    """Squared error, over the whole sphere, of the predictor with coefficients `alpha` (see the head of this file).
+
+    `power` has one entry per level; the rows of `X`, and `pole`, have squared norm d. Also returns the Gram matrix of
+    the listed levels, sum N lambda P_k, which the same table of polynomials yields.
+    """
+    from kernalg.expansion.zonal import zonal_table
+
+    size, d = X.shape
+    levels = len(spectrum)
+    amplitude = np.sqrt(power) * np.array([math.sqrt(m) for m in spectrum.multiplicities])
+    towards_pole = zonal_table(levels - 1, d, np.clip(X @ pole / d, -1, 1))
+    cross = float(alpha @ ((spectrum.eigenvalues * amplitude) @ towards_pole))
+    weights = np.stack([spectrum.level_power, spectrum.level_power * spectrum.eigenvalues])
+    result = np.empty((2, size, size))
+    panel = max(1, _TABLE // (levels * size))
+    for start in range(0, size, panel):
+        rows = slice(start, start + panel)
+        table = zonal_table(levels - 1, d, np.clip(X[rows] @ X.T / d, -1, 1))
+        result[:, rows] = np.tensordot(weights, table, axes=1)
+    listed, squared = result
+    return float(alpha @ squared @ alpha) - 2 * cross + float(power.sum()), listed
+
+
+def _tail_beyond(gram: FloatArray, listed: FloatArray, trace: float | None) -> float:
+    """K(1) minus the listed levels, after a check that these can be levels of the kernel: |P_k| <= 1."""
+    slack = 1e-8 * float(np.abs(gram).max())
+    tail = float(np.diagonal(gram - listed).mean())
+    worst = float(np.abs(gram - listed).max())
+    same_trace = trace is None or np.abs(np.diagonal(gram) - trace).max() <= slack
+    if tail < -slack or worst > max(tail, 0.0) + slack or not same_trace:
+        raise DomainError(
+            f"the spectrum is not that of this kernel on this sphere: their Gram matrices differ by {worst:.2g}, and "
+            f"by {tail:.2g} on the diagonal; a kernel takes rows of squared norm d and depends on x.x'/d"
+        )
+    return max(tail, 0.0)
+
+
+def _whole(name: str, given: Any, minimum: int) -> int:
+    if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < minimum:
+        raise DomainError(f"{name} is {given!r}; an integer of at least {minimum} is needed")
+    return int(given)
+
+
+def _sizes(n: int | Iterable[int]) -> list[int]:
+    sizes = [_whole("n", size, 1) for size in (n if isinstance(n, Iterable) else [n])]
+    if not sizes:
+        raise DomainError("n is empty; give at least one number of samples")
+    return sizes
+
+
+def _reporter(progress: Progress) -> Callable[[int, int, str], None]:
+    if callable(progress):
+        return progress
+    if progress is True:
+        return lambda done, total, label: print(f"{done}/{total} {label}", file=sys.stderr)
+    return lambda done, total, label: None
