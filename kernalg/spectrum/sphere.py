@@ -1,0 +1,160 @@
+r"""Spectrum of a dot-product kernel on the sphere.
+
+.. math:: K(\langle x,y\rangle)=\sum_kN(d,k)\,\lambda_k\,P_{k,d}(\langle x,y\rangle),\qquad x,y\in S^{d-1},
+
+:math:`\lambda_k` being the eigenvalue of the integral operator under the uniform probability measure (Funk-Hecke), of
+multiplicity N(d, k). Each level is computed by the first of these that applies, and says which:
+
+* *parity*, *polynomial*: the profile is a polynomial in the even or odd powers: finite sums, exact zeros;
+* *series*: Taylor coefficients with a rigorous remainder, if they are non-negative (every network kernel);
+* *Gauss*: Gauss-Legendre in the angle with extra bits, the error estimated from twice the nodes (double precision);
+* *enclosure*: certified adaptive quadrature (when digits are asked for, or Gauss does not settle).
+
+References: Bach (JMLR 18, 2017); Bietti & Bach, *Deep equals shallow for ReLU networks in kernel regimes* (2021).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+from flint import arb
+
+from kernalg.enclosure.balls import check_digits, enclose, to_float
+from kernalg.errors import DomainError
+from kernalg.expansion.zonal import dimension_and_degree, multiplicity, whole_number
+from kernalg.spectrum.spectrum import Spectrum
+from kernalg.spectrum.sphere_profile import Profile
+from kernalg.spectrum.sphere_quadrature import eigenvalues_by_enclosure, eigenvalues_by_gauss
+from kernalg.spectrum.sphere_series import (
+    eigenvalues_by_series,
+    eigenvalues_of_finite_classes,
+    finite_parity_classes,
+)
+
+_DOUBLE_DIGITS = 14
+_MOST_DEGREES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Sphere:
+    """The unit sphere in `d` dimensions (d - 1 is its own dimension), with the uniform probability measure.
+
+    Raises
+    ------
+    DomainError
+        Unless `d` is an integer from 2.
+
+    Examples
+    --------
+    >>> Sphere(50), Circle
+    (Sphere(d=50), Sphere(d=2))
+    """
+
+    d: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "d", whole_number("d", self.d, 2))
+
+
+Circle = Sphere(2)
+
+
+def spectrum(K: Any, space: Sphere, degree: int = 20, digits: int | None = None) -> Spectrum:
+    """Eigenvalues of degree 0 to `degree` of a kernel on the sphere.
+
+    Parameters
+    ----------
+    K : Kernel or Profile
+        A kernel with a `profile()`, or the profile itself: the kernel as a function of the cosine.
+    space : Sphere
+        ``Sphere(d)``: inputs on the unit sphere of d dimensions; ``Circle`` is ``Sphere(2)``.
+    degree : int
+        Largest degree.
+    digits : int, optional
+        Certified significant digits of every eigenvalue, in `Spectrum.exact`. Without it the eigenvalues are good to
+        double precision, with an error estimate each.
+
+    Returns
+    -------
+    Spectrum
+
+    Raises
+    ------
+    DomainError
+        If `K` has no profile, or a number is out of range.
+    PrecisionError
+        If the accuracy is not reached.
+
+    Examples
+    --------
+    >>> from kernalg.enclosure.balls import ball_function
+    >>> from flint import arb_series, arb
+    >>> class Exponential:
+    ...     nonnegative = True
+    ...     def series(self, terms): return arb_series([0, 1], prec=terms).exp()
+    ...     def ball(self, rho, analytic=False): return rho.exp()
+    >>> s = spectrum(Exponential(), Sphere(3), degree=2)
+    >>> s.eigenvalues  # lambda_0 = sinh(1)
+    array([1.17520119, 0.36787944, 0.07156287])
+    """
+    if not isinstance(space, Sphere):
+        raise DomainError(f"space={space!r}: give Sphere(d) with an integer d from 2, or Circle.")
+    profile = _profile_of(K)
+    d, degree = dimension_and_degree(space.d, degree)
+    if degree > _MOST_DEGREES:
+        raise DomainError(f"degree={degree}: at most {_MOST_DEGREES} degrees are computed.")
+    certified = digits is not None
+    goal = check_digits(digits) if digits is not None else _DOUBLE_DIGITS
+    at_one = enclose(lambda t: profile.ball(t), [1], goal + 5)
+    levels = list(range(degree + 1))
+
+    classes = finite_parity_classes(profile, degree)
+    found = eigenvalues_of_finite_classes(profile, d, levels, classes, goal)
+    if profile.nonnegative:
+        found |= eigenvalues_by_series(profile, d, [k for k in levels if k not in found], goal, at_one)
+    estimates: dict[int, arb] = {}
+    missing = [k for k in levels if k not in found]
+    scales = {}
+    for k, (value, difference, agreed) in eigenvalues_by_gauss(profile, d, missing, 8 if certified else goal).items():
+        if agreed and not certified:
+            found[k], estimates[k] = (value, "Gauss"), difference
+        else:
+            scales[k] = value
+    found |= {k: (value, "enclosure") for k, value in eigenvalues_by_enclosure(profile, d, scales, goal).items()}
+
+    values = [found[k][0] for k in levels]
+    eigenvalues = [float(value.mid()) for value in values]
+    errors = [float(estimates.get(k, values[k].rad()).upper()) + _rounding(eigenvalues[k]) for k in levels]
+    underflow = any(abs(v) < 1e-290 and not value.is_zero() for v, value in zip(eigenvalues, values, strict=True))
+    exact = [_as_float(value, goal) for value in values] if certified or underflow else None
+    return Spectrum(
+        eigenvalues,
+        [multiplicity(d, k) for k in levels],
+        trace=float(at_one.mid()),
+        errors=errors,
+        methods=[found[k][1] for k in levels],
+        space=f"sphere S^{d - 1}, d = {d}",
+        convention="per harmonic, uniform probability measure",
+        exact=exact,
+    )
+
+
+def _rounding(value: float) -> float:
+    return math.ulp(value) / 2 if value else 0.0
+
+
+def _as_float(value: arb, digits: int) -> sp.Float:
+    # Gauss values carry their estimate outside the ball: the digits are those of the midpoint.
+    return to_float(value.mid(), digits)
+
+
+def _profile_of(K: Any) -> Profile:
+    profile = K.profile() if callable(getattr(K, "profile", None)) else K
+    if not isinstance(profile, Profile):
+        raise DomainError(
+            f"{K!r} is not a kernel of the cosine: give a kernel with a profile (network kernel, dot-product kernel)."
+        )
+    return profile

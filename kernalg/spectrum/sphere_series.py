@@ -1,0 +1,201 @@
+r"""Eigenvalues on the sphere from the Taylor coefficients of the profile at 0, with rigorous remainders.
+
+.. math:: \lambda_k=\sum_{j\ge0}a_{k+2j}\,w_{k,j}
+
+Two situations admit a bound of what a truncation leaves out.
+
+* All :math:`a_m\ge0` (every network kernel: a positive definite function on all spheres, Schoenberg 1942). Then the
+  coefficients of one parity beyond m = M add up to :math:`R=\tfrac12(K(1)\pm K(-1))-\sum_{m\le M}a_m`, and the remainder
+  lies between 0 and R times the largest weight beyond M.
+* One parity class is a polynomial (ReLU tangent kernels of one layer are, in odd degrees; so is every polynomial
+  kernel). Then the sum is finite, and the eigenvalues beyond its degree are exactly 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from flint import arb
+
+from kernalg.enclosure.balls import bits_for, has_digits, negligible, precision
+from kernalg.errors import InternalError, PrecisionError
+from kernalg.expansion.taylor import first_weight, log_largest_weight, weight_ratio
+from kernalg.spectrum.sphere_profile import Profile
+
+_LADDER = (64, 256, 1024, 4096)
+# Points of (0, 1) where a parity class is compared with its polynomial.
+_WITNESSES = ((1, 3), (5, 7), (9, 10), (97, 100))
+
+
+def taylor_coefficients(profile: Profile, bits: int, terms: int) -> list[arb]:
+    """a_0, …, a_{terms-1} at `bits` of working precision."""
+    with precision(bits, terms):
+        series = profile.series(terms)
+        return [series[m] for m in range(terms)]
+
+
+def finite_parity_classes(profile: Profile, degree: int) -> dict[int, int]:
+    """Parities (0 even, 1 odd) in which the profile is a polynomial, with that polynomial's degree (-1: it is 0).
+
+    The coefficients of the class beyond its degree vanish at two precisions (one that is 1e-90 rather than 0 shows at the
+    higher one), and the class equals its polynomial to full precision at four points, which sees the coefficients beyond
+    those computed.
+    """
+    terms = max(_LADDER[0], degree + 48)
+    low, high = (taylor_coefficients(profile, bits, terms) for bits in (256, 640))
+    if not all(a.is_finite() for a in high):
+        return {}
+    classes = {}
+    for parity in (0, 1):
+        last = _last_nonzero(low, parity)
+        if last == _last_nonzero(high, parity) and last < terms - 32 and _is_polynomial(profile, high, parity, last):
+            classes[parity] = last
+    return classes
+
+
+def _last_nonzero(coefficients: Sequence[arb], parity: int) -> int:
+    return max((m for m in range(parity, len(coefficients), 2) if not coefficients[m].contains(0)), default=-1)
+
+
+def _is_polynomial(profile: Profile, coefficients: Sequence[arb], parity: int, last: int) -> bool:
+    with precision(256):
+        for p, q in _WITNESSES:
+            t = arb(p) / q
+            up, down = profile.ball(t), profile.ball(-t)
+            half = (up + down) / 2 if parity == 0 else (up - down) / 2
+            polynomial = sum((coefficients[m] * t**m for m in range(parity, last + 1, 2)), arb(0))
+            difference = half - polynomial
+            if not (difference.contains(0) and difference.rad() < arb(2) ** -160 * (1 + abs(up) + abs(down))):
+                return False
+    return True
+
+
+def eigenvalues_of_finite_classes(
+    profile: Profile, d: int, levels: Iterable[int], classes: dict[int, int], digits: int
+) -> dict[int, tuple[arb, str]]:
+    """Levels of the polynomial parity classes, to `digits` digits: the enclosure and the method, in words."""
+    polynomial = len(classes) == 2
+    found = {}
+    wanted = {k for k in levels if k % 2 in classes}
+    for k in list(wanted):
+        if k > classes[k % 2]:
+            found[k] = arb(0), "polynomial, zero" if polynomial else "parity, zero"
+            wanted.discard(k)
+    bits = bits_for(digits) + 64
+    for attempt in range(6):
+        if not wanted:
+            return found
+        a = taylor_coefficients(profile, bits << attempt, max(classes.values()) + 2)
+        with precision(bits << attempt):
+            for k in list(wanted):
+                value = _weighted_sum(a[k : classes[k % 2] + 1 : 2], d, k)
+                zero = value.contains(0) and value.abs_upper() <= negligible(digits)
+                if has_digits(value, digits) or zero:
+                    found[k] = (arb(0) if zero else value), "polynomial" if polynomial else "parity, finite series"
+                    wanted.discard(k)
+    if wanted:
+        raise PrecisionError(f"The Taylor coefficients of the profile do not give {digits} digits at {bits << 5} bits.")
+    return found
+
+
+def _weighted_sum(coefficients: Sequence[arb], d: int, k: int) -> arb:
+    weight, total = arb(first_weight(d, k)), arb(0)
+    for j, a in enumerate(coefficients):
+        total += a * weight
+        up, down = weight_ratio(d, k, j)
+        weight = weight * up / down
+    return total
+
+
+def eigenvalues_by_series(
+    profile: Profile, d: int, levels: Iterable[int], digits: int, at_one: arb
+) -> dict[int, tuple[arb, str]]:
+    """The levels whose series reach `digits` digits with their remainder bound; non-negative coefficients only.
+
+    `at_one` encloses K(1). The number of terms grows only as long as the bound says it will suffice.
+    """
+    pending = set(levels)
+    found: dict[int, tuple[arb, str]] = {}
+    terms, largest = max(_LADDER[0], 2 * max(pending, default=0) + 32), _LADDER[-1]
+    bits, refinements = bits_for(digits) + 96, 3
+    with precision(4 * bits):
+        at_minus_one = profile.ball(arb(-1))
+    while pending:
+        a = taylor_coefficients(profile, bits, terms)
+        with precision(bits):
+            totals = _class_totals(at_one, at_minus_one)
+            rough = False
+            useful: set[int] = set()
+            for k in sorted(pending):
+                partial, remainder, used = _enclosed_level(a, d, k, totals[k % 2], digits)
+                value = partial + remainder
+                if has_digits(value, digits):
+                    found[k] = value, f"series, {used} terms"
+                    pending.discard(k)
+                elif not has_digits(partial, digits + 1):
+                    rough = True
+                else:
+                    useful.update(_sufficient_terms(d, k, partial, a, totals[k % 2], digits))
+        if rough and refinements:
+            bits, refinements = 2 * bits, refinements - 1
+            continue
+        larger = [n for n in _LADDER if n > terms]
+        worth = [n for n in larger if n in useful or n == _LADDER[1]]
+        if not worth or terms >= largest:
+            break
+        terms = worth[0]
+    return found
+
+
+def _class_totals(at_one: arb, at_minus_one: arb) -> tuple[arb, arb]:
+    """The sums of the even and of the odd Taylor coefficients."""
+    if not at_minus_one.is_finite():
+        return at_one, at_one
+    return (at_one + at_minus_one) / 2, (at_one - at_minus_one) / 2
+
+
+def _enclosed_level(a: Sequence[arb], d: int, k: int, total: arb, digits: int) -> tuple[arb, arb, int]:
+    """Partial sum, an interval that holds the remainder, and the number of terms used.
+
+    Stops as soon as the remainder is negligible.
+    """
+    rest = total - sum(a[k % 2 : k : 2], arb(0))
+    weight, partial = arb(first_weight(d, k)), arb(0)
+    # Weights in double precision decide only when to stop.
+    for j, coefficient in enumerate(a[k::2]):
+        partial += coefficient * weight
+        rest -= coefficient
+        up, down = weight_ratio(d, k, j)
+        weight = weight * up / down
+        if j % 16 == 15 and up < down and weight * abs(rest) < partial * arb(10) ** -(digits + 2):
+            break
+    if rest < 0:
+        raise InternalError(
+            "The Taylor coefficients of a profile that is declared non-negative add up to more than its value at 1."
+        )
+    bound = rest.upper().max(arb(0)) * _largest_weight(d, k, j + 1, weight)
+    return partial, arb(bound / 2, (bound / 2).upper()), j + 1
+
+
+def _largest_weight(d: int, k: int, j: int, weight: arb) -> arb:
+    """Upper bound of w_{k,i} over i >= j, given w_{k,j}: the weights rise to one peak, then fall."""
+    largest = weight.upper()
+    up, down = weight_ratio(d, k, j)
+    while up > down:
+        weight = weight * up / down
+        largest = largest.max(weight.upper())
+        j += 1
+        up, down = weight_ratio(d, k, j)
+    return largest
+
+
+def _sufficient_terms(d: int, k: int, partial: arb, a: Sequence[arb], total: arb, digits: int) -> list[int]:
+    """Lengths of the ladder that will do, even if no further coefficient were to take from the remainder."""
+    rest = float((total - sum(a[k % 2 :: 2], arb(0))).upper())
+    goal = float(abs(partial).log()) - digits * math.log(10)
+    if rest <= 0:
+        return [n for n in _LADDER if n > len(a)][:1]
+    return [n for n in _LADDER if n > len(a) and math.log(rest) + log_largest_weight(d, k, (n - k) // 2) < goal]
+
+
