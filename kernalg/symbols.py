@@ -94,6 +94,22 @@ class bivariate_normal_cdf(sp.Function):
     def _eval_is_extended_real(self) -> bool | None:
         return True if all(a.is_extended_real for a in self.args) else None
 
+    def _eval_evalf(self, prec: int) -> sp.Expr | None:
+        """Plackett's integral with r = sin(theta); certified digits come from `kernalg.enclosure` instead."""
+        import mpmath
+
+        values = [a._evalf(prec + 10) for a in self.args]
+        if not all(v.is_Float or v.is_Rational for v in values):
+            return None
+        with mpmath.workprec(prec + 10):
+            h, k, r = (mpmath.mpf(v._mpf_) if v.is_Float else mpmath.mpf(v.p) / v.q for v in values)
+            integral = mpmath.quad(
+                lambda s: mpmath.exp(-(h * h + k * k - 2 * h * k * mpmath.sin(s)) / (2 * mpmath.cos(s) ** 2)),
+                [0, mpmath.asin(r) / 2, mpmath.asin(r)],
+            )
+            value = mpmath.ncdf(h) * mpmath.ncdf(k) + integral / (2 * mpmath.pi)
+        return sp.Float(value, precision=prec)
+
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         power = f"^{{{exp}}}" if exp else ""
         h, k, r = (printer._print(a) for a in self.args)

@@ -185,8 +185,8 @@ def quick_two_sum(a, b):
 def two_prod(a, b):
     """Floats ``(p, e)`` with ``p = fl(a * b)`` and ``p + e = a * b`` exactly while ``e`` does not underflow (Dekker).
 
-    A fused multiply-add would save half of the time of a product, but Numba reaches it only through an LLVM intrinsic,
-    which can be called neither from Python nor with compilation switched off.
+    A fused multiply-add would save a third of the time of a product, but Numba reaches it only through an LLVM
+    intrinsic, which can be called neither from Python nor with compilation switched off.
     """
     p = a * b
     t = 134217729.0 * a
@@ -333,7 +333,7 @@ def dd_exp_scaled(x, shift):
         return math.inf, 0.0
     if x[0] < -2000.0:
         return 0.0, 0.0
-    k = math.floor(x[0] * 1.4426950408889634 + 0.5)
+    k = np.floor(x[0] * 1.4426950408889634 + 0.5)
     r = dd_add_float(x, -k * LN2_PIECES[0])
     r = dd_add_float(r, -k * LN2_PIECES[1])
     r = dd_add_float(r, -k * LN2_PIECES[2])
@@ -429,7 +429,7 @@ def dd_sincos(x):
     x = k pi/2 + r. The first four pieces of pi/2 have 32 bits, so that k times them is exact and the subtractions that
     cancel are exact too.
     """
-    k = math.floor(x[0] * 0.6366197723675814 + 0.5)
+    k = np.floor(x[0] * 0.6366197723675814 + 0.5)
     if not abs(k) <= 1048576.0:
         return (math.nan, 0.0), (math.nan, 0.0)
     r = x
@@ -472,7 +472,7 @@ def dd_atan2(y, x):
     """
     a = math.atan2(y[0], x[0])
     if y[0] == 0.0 or x[0] == 0.0 or math.isinf(y[0]) or math.isinf(x[0]):
-        return dd_mul_float(QUARTER_PI, math.floor(a * 1.2732395447351628 + 0.5))
+        return dd_mul_float(QUARTER_PI, np.floor(a * 1.2732395447351628 + 0.5))
     s, c = dd_sincos((a, 0.0))
     z = dd_div(dd_sub(dd_mul(y, c), dd_mul(x, s)), dd_add(dd_mul(x, c), dd_mul(y, s)))
     return dd_add_float(z, a)
@@ -655,7 +655,7 @@ def dd_bivariate_normal_cdf(h, k, r, s):
     * p >= 0 > q: W(p, a) - W(|q|, b), and the mirror image;
     * p, q < 0: P(0 < Z < |p|) + P(0 < Z < |q|) + W(|p|, -a) + W(|q|, -b).
 
-    Only the second can cancel, when r is near -1 and h near -k but not equal to it: see the figures below.
+    Only the second can cancel: when r is near -1 and h near -k, digits relative to a small probability are lost.
 
     Parameters
     ----------
@@ -668,12 +668,12 @@ def dd_bivariate_normal_cdf(h, k, r, s):
     Returns
     -------
     pair
-        The probability, with an absolute error below 1e-30.
+        The probability, with an absolute error below 1e-30 and a relative one of about 1e-31 (1 + a^2), except as said.
 
     Examples
     --------
     >>> dd_bivariate_normal_cdf((0.0, 0.0), (0.0, 0.0), (0.6, 0.0), dd_cofactor((0.6, 0.0)))[0]
-    0.3524163823495668
+    0.35241638234956674
     """
     if h[0] == -math.inf or k[0] == -math.inf:
         return 0.0, 0.0

@@ -134,8 +134,8 @@ def erfi_series(z):
 def dawson(z):
     """Dawson's integral F(z) = exp(-z^2) int_0^z exp(t^2) dt, relative error about 1e-15.
 
-    From 1.5 on, Rybicki's sampling formula F(z) = pi^(-1/2) sum_{n odd} exp(-(z - n h)^2) / n with h = 1/4, centred on the
-    even multiple of h next to z; its error is exp(-pi^2 / (4 h^2)) = 7e-18 (Computers in Physics 3 (1989) 85).
+    From 1.5 on, Rybicki's sampling formula F(z) = pi^(-1/2) sum_{n odd} exp(-(z - n h)^2) / n with h = 1/4, centred on
+    the even multiple of h next to z; its error is exp(-pi^2 / (4 h^2)) = 7e-18 (Computers in Physics 3 (1989) 85).
 
     Examples
     --------
@@ -147,7 +147,7 @@ def dawson(z):
         return math.exp(-z * z) * erfi_series(z)
     if a > 1e8:
         return 0.5 / z
-    centre = 2.0 * math.floor(2.0 * a + 0.5)
+    centre = 2.0 * np.floor(2.0 * a + 0.5)
     offset = a - 0.25 * centre
     up = math.exp(0.5 * offset)
     down = 1.0 / up
