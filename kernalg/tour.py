@@ -325,7 +325,7 @@ def _profile_table(network: Network) -> ProfileTable:
                 variance=float(before.nngp.value(1, 1, 1, digits=15)),
                 nngp=at_one,
                 correlation_of_orthogonal=float(after.nngp.value(1, 1, 0, digits=15)) / at_one if at_one else math.nan,
-                ntk=float(Network(network.layers[: end + 1]).ntk.value(1, 1, 1, digits=15)),
+                ntk=float(after.ntk.value(1, 1, 1, digits=15)),
             )
         )
     rho = [sp.Rational(i, 40) for i in range(-40, 41)]
