@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 NAVY, VERMILION, SKY, AMBER = "#12305c", "#c2410c", "#3f9cc4", "#e8b23a"
 GRID = "#d9dde3"
 INK = "#1f2937"
+_LOG_FROM = 5  # errors that span less are drawn on a linear axis from 0
 
 STYLE = {
     "axes.axisbelow": True,
@@ -89,7 +91,7 @@ def spectrum(s: Spectrum, ax: Axes | None = None) -> Axes:
             ):
                 seen = values > 0
                 ax.plot(level[seen], values[seen], label=label, **style)
-            ax.set(xlabel="degree of the harmonics", ylabel="eigenvalue", title=s.space[:1].upper() + s.space[1:])
+            ax.set(xlabel="degree of the harmonics", ylabel="eigenvalue", title=re.sub(r"\^(\d+)", r"$^{\1}$", f"Eigenvalues on the {s.space}" if s.space else "Eigenvalues"))
             ax.set_xticks(level if len(s) <= 12 else level[::2])
             ax.legend(loc="best")
         else:
@@ -119,7 +121,7 @@ def learning_curve(curve: LearningCurve | None, measured: MeasuredCurve | None =
     if curve is not None:
         _expect(curve, LearningCurve)
     with _axes(ax) as ax:
-        ax.set(xscale="log", yscale="log", xlabel="training samples n", ylabel="mean squared error")
+        ax.set(xscale="log", xlabel="training samples n", ylabel="mean squared error", title="Error against sample size")
         if curve is not None:
             ax.plot(curve.n, curve.test_mse, color=NAVY, label="predicted (eigenlearning)")
         if measured is not None:
@@ -131,7 +133,14 @@ def learning_curve(curve: LearningCurve | None, measured: MeasuredCurve | None =
             if measured.gcv is not None:
                 _points(ax, measured.n, measured.gcv, "GCV", color=AMBER, marker="^", linestyle=":", markeredgecolor="#7a5a10")
             _sample_ticks(ax, measured.n)
-        _error_ticks(ax)
+        shown = [v for source in (curve, measured) if source is not None for v in _errors(source)]
+        if max(shown) > _LOG_FROM * min(shown):
+            _logarithmic_errors(ax)
+        else:
+            ax.set_ylim(bottom=0)
+            noise = next(source.noise for source in (curve, measured) if source is not None)
+            if noise > 0:
+                ax.axhline(noise, color=INK, linewidth=1, linestyle=(0, (1, 2)), label="label noise")
         ax.legend(loc="best")
         return ax
 
@@ -206,9 +215,14 @@ def _sample_ticks(ax: Axes, n: Any) -> None:
     ax.xaxis.set_minor_locator(ticker.NullLocator())
 
 
-def _error_ticks(ax: Axes) -> None:
+def _errors(source: LearningCurve | MeasuredCurve) -> list[float]:
+    return list(source.test_mse if isinstance(source, LearningCurve) else source.test_mse.mean)
+
+
+def _logarithmic_errors(ax: Axes) -> None:
     """0.05, 0.1, 0.2 … instead of powers of ten: curves span a decade or two."""
     ticker = importlib.import_module("matplotlib.ticker")
+    ax.set_yscale("log")
     ax.yaxis.set_major_locator(ticker.LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:g}"))
     ax.yaxis.set_minor_locator(ticker.NullLocator())

@@ -15,13 +15,24 @@ import sympy as sp
 
 from kernalg import plot
 from kernalg.network.network import mlp
+from kernalg.spectrum.spectrum import Spectrum
 from kernalg.typeset import display, equation, formula, width
 
 if TYPE_CHECKING:
+    from kernalg.learning.measured import Measured
     from kernalg.tour import Experiment, Tour
 
 # Beyond this relative deviation the prediction is said to have failed.
 _FAILED = 0.15
+
+_CHECKED = {
+    "definition": "A definition: nothing to check",
+    "symbolic": "Proved: ",
+    "derivative and point": "Proved: ",
+    "balls": "Checked in balls: ",
+    "quadrature": "Checked by quadrature: ",
+    "cited": "Cited, ",
+}
 
 _STYLE = """
 :root { --ink: #1f2937; --soft: #4b5563; --line: #d9dde3; --accent: #12305c; --wash: #f5f7fa; }
@@ -35,14 +46,14 @@ h2 { font-size: 1.35rem; margin: 2.8rem 0 .6rem; padding-top: .9rem; border-top:
 h3 { font-size: 1.05rem; margin: 1.6rem 0 .3rem; }
 p, li { max-width: 44rem; }
 p.lead { font-size: 1.12rem; }
-ul.facts { list-style: none; padding: 1rem 1.2rem; margin: 1.2rem 0; background: var(--wash); border-left: 4px solid var(--accent); }
+ul.facts { list-style: none; max-width: 47rem; padding: 1rem 1.2rem; margin: 1.2rem 0; background: var(--wash); border-left: 4px solid var(--accent); }
 ul.facts li { margin: .4rem 0; }
 .small, small { color: var(--soft); font-size: .84rem; }
-.said { border-left: 4px solid #c2410c; background: #fdf6f1; padding: .7rem 1rem; max-width: 46rem; }
+.said { border-left: 4px solid #c2410c; background: #fdf6f1; padding: .7rem 1rem; max-width: 47rem; }
 .scroll { overflow-x: auto; overflow-y: hidden; padding: .2rem 0; }
 svg.math { overflow: visible; max-width: none; }
 figure { margin: 1rem 0; }
-figure.formula { margin: .7rem 0 .9rem; padding-left: 1rem; border-left: 3px solid var(--line); }
+figure.formula { font-size: 1.12rem; margin: .7rem 0 .9rem; padding-left: 1rem; border-left: 3px solid var(--line); }
 figure.formula .scroll > div { margin: .45rem 0; white-space: nowrap; }
 details summary { cursor: pointer; color: var(--soft); font-size: .72rem; }
 pre { background: var(--wash); padding: .7rem .9rem; overflow-x: auto; font-size: .84rem; line-height: 1.45; }
@@ -103,8 +114,8 @@ as its width grows it becomes kernel regression with the neural tangent kernel (
 <ul class="facts">
 <li><b>Formula.</b> The kernel of a layer has a closed form, derived in {len(tour.derivation.steps)} checked steps.</li>
 <li><b>Digits.</b> Two independent routes agree to {min(a.digits for a in tour.agreements)} digits; compiled float64 entries
-are within {_power(gram.worst_error)} of certified values.</li>
-<li><b>Speed.</b> Both kernels of {gram.points} images in {_seconds(gram.both_seconds)}, {gram.nanoseconds_per_entry:.0f} ns an entry.</li>
+are within {_scientific(gram.worst_error)} of certified values.</li>
+<li><b>Speed.</b> Both Gram matrices of {gram.points} images take {_seconds(gram.both_seconds)}: {gram.nanoseconds_per_entry:.0f} ns an entry.</li>
 <li><b>Theory on the sphere.</b> Predicted and measured test errors differ by at most {worst}.</li>
 <li><b>Theory on real data.</b> {_verdict(tour.digits)}</li>
 </ul>"""
@@ -115,10 +126,10 @@ def _derivation(tour: Tour) -> str:
     first = display(equation(r"k(q_1, q_2, c) = \mathbb{E}[\varphi(u)\,\varphi(v)]", dual.expr))
     second = display(equation(r"\dot k(q_1, q_2, c) = \mathbb{E}[\varphi^\prime(u)\,\varphi^\prime(v)]", dual.derivative.expr))
     for step in tour.derivation.steps:
-        reason = step.because[:1].upper() + step.because[1:].rstrip(".") + "."
+        reason = step.because[:1].upper() + step.because[1:].rstrip(".").replace("(2 pi)", "2π") + "."
         steps.append(
             f"<li>{_text(reason)}{display(equation(sp.latex(step.lhs), step.rhs))}"
-            f"<small>Checked: {_text(str(step.checked))}.</small></li>"
+            f"<small>{_CHECKED[step.checked.kind]}{_text(step.checked.detail)}.</small></li>"
         )
     return f"""
 <h2>1. The kernel of one layer</h2>
@@ -129,7 +140,9 @@ covariance $c$. All that the next layer sees is one expectation, the <em>dual</e
 {second}
 {_legend(dual.expr, dual.derivative.expr, *(side for step in tour.derivation.steps for side in (step.lhs, step.rhs)))}
 <h3>How the first one comes about</h3>
-<p>{_text(tour.derivation.introduction)}</p>
+<p>The activation is written as a sum of atoms $x^n e^{{Ax^2 + Bx}}$, each alone or times
+a threshold. The expectation of every pair of atoms closes,
+and their sum is the dual.</p>
 <ol class="steps">{"".join(steps)}</ol>"""
 
 
@@ -206,7 +219,7 @@ def _gram(tour: Tour) -> str:
 a {g.points} × {g.points} matrix for either kernel.</p>
 {_table(["", "time", "ns per entry"], rows, "Best of three runs", words=True)}
 <p>Of {g.certified_entries} entries computed again to 30 certified digits, the worst float64 entry is off by
-{_power(g.worst_error)} of the largest entry. The spacing of float64 numbers is 2.2 × 10<sup>−16</sup>.</p>"""
+{_scientific(g.worst_error)} of the largest entry. The spacing of float64 numbers is 2.2 × 10<sup>−16</sup>.</p>"""
 
 
 def _sphere_spectrum(tour: Tour) -> str:
@@ -215,20 +228,20 @@ def _sphere_spectrum(tour: Tour) -> str:
     shown = min(11, len(s))
     total = s.trace if s.trace is not None else float(s.level_power.sum())
     rows = [
-        [str(k), f"{s.multiplicities[k]:,}".replace(",", "\u202f"), _scientific(s.eigenvalues[k]), _percent(s.level_power[k] / total, 3)]
+        [str(k), f"{s.multiplicities[k]:,}".replace(",", "\u202f"), _scientific(s.eigenvalues[k], 3), _percent(s.level_power[k] / total, 3)]
         for k in range(shown)
     ]
     half = int(np.searchsorted(np.cumsum(digits.target_power) / digits.target_power.sum(), 0.9)) + 1
     return f"""
 <h2>5. What the kernel prefers: spectra</h2>
 <p>A kernel learns functions in the order of its eigenvalues. On the sphere in {d} dimensions the eigenfunctions are the spherical
-harmonics, one eigenvalue for each degree: low degrees are learned first, each next degree needs about {d} times more data.
+harmonics, one eigenvalue for each degree: low degrees are learned first, and each next degree takes many times more data.
 The images of digits have {digits.atoms} eigenvectors of their own, and the labels lie mostly along the first:
 {half} of them hold 90 % of the labels' power.</p>
 <div class="pictures">
 {_picture(plot.spectrum, _first_levels(s, shown), alt="eigenvalues on the sphere by degree",
     caption=f"NTK on the sphere, d = {d}. One harmonic gets little, but there are many of a degree.")}
-{_picture(plot.spectrum, digits, alt="eigenvalues on the digits by rank", caption="The same kernel on the digits: a power law.")}
+{_picture(plot.spectrum, digits, alt="eigenvalues on the digits by rank", caption="The same kernel on the digits: all its eigenvalues.")}
 {_picture(plot.target_power, digits, alt="label power beyond the first eigenvectors",
     caption="What the first eigenvectors leave of the digits' labels. The slow end of this curve is the hard part of the task.")}
 <div>{_table(["degree", "harmonics", "eigenvalue", "share of the trace"], rows, f"NTK on the sphere, d = {d}")}</div>
@@ -238,19 +251,26 @@ The images of digits have {digits.atoms} eigenvectors of their own, and the labe
 def _sphere_curve(tour: Tour) -> str:
     e = tour.sphere
     columns = ["n", "predicted", "measured", "deviation", "in s.e."]
-    z = e.z_scores
+    z, measured = e.z_scores, _plus_minus(e.measured.test_mse)
     rows = [
         [
             f"{n:g}",
             _plain(e.at_measured.test_mse[i]),
-            _plus_minus(e.measured.test_mse.mean[i], e.measured.test_mse.standard_error[i]),
+            measured[i],
             _signed_percent(e.relative_deviation[i]),
             f"{z[i]:+.1f}".replace("-", "−") if math.isfinite(z[i]) else "",
         ]
         for i, n in enumerate(e.measured.n)
     ]
     draws = e.measured.test_mse.draws.shape[1]
-    middle = float(np.median(np.abs(e.relative_deviation)))
+    middle, worst = (float(f(np.abs(e.relative_deviation))) for f in (np.median, np.max))
+    holds = "Here the theory holds." if worst < 0.1 else "Here the theory is not exact."
+    lost = [str(k) for k in (1, 2) if e.spectrum.eigenvalues[k] <= 0]
+    beyond = (
+        f" This kernel has no harmonics of degree {' and '.join(lost)}: that part of the target is never learned, and stays as an error."
+        if lost
+        else ""
+    )
     return f"""
 <h2>6. Predicted and measured: the sphere</h2>
 <p>The target is a sum of two harmonics of degree 1 and 2, each of power 1, seen with label noise of variance {e.measured.noise:g}.
@@ -262,8 +282,8 @@ sphere is computed exactly, not sampled. The prediction uses nothing but the spe
             f"The floor is the label noise, {e.measured.noise:g}.")}
 <div>{_table(columns, rows, "Mean squared error on noisy labels, ± one standard error")}</div>
 </div>
-<p class="said">Here the theory holds: half of the deviations are below {_percent(middle)}, the largest is
-{_percent(np.abs(e.relative_deviation).max())}. Its equations are exact only in the limit of many modes; 1 to 3 % is what they leave in {tour.scale.dimension} dimensions.</p>"""
+<p class="said">{holds} Half of the deviations are below {_percent(middle)}, the largest is
+{_percent(worst)}.{beyond} The equations are exact only in the limit of many modes; in {tour.scale.dimension} dimensions a few per cent are left.</p>"""
 
 
 def _digits(tour: Tour) -> str:
@@ -271,10 +291,11 @@ def _digits(tour: Tour) -> str:
     m = e.measured
     assert m.loo is not None and m.gcv is not None and m.loo_over_gcv is not None  # measured on data
     columns = ["n", "held-out", "leave-one-out", "GCV", "eigenlearning", "its deviation", "LOO / GCV"]
+    measured = [_plus_minus(q) for q in (m.test_mse, m.loo, m.gcv)]
     rows = [
         [
             f"{n:g}",
-            *(_plus_minus(q.mean[i], q.standard_error[i]) for q in (m.test_mse, m.loo, m.gcv)),
+            *(column[i] for column in measured),
             _plain(e.at_measured.test_mse[i]),
             _signed_percent(e.relative_deviation[i]),
             f"{m.loo_over_gcv.mean[i]:.2f}",
@@ -319,7 +340,7 @@ def _colophon(tour: Tour) -> str:
 <pre>kernalg tour --activation '{_text(quoted)}' --depth {s.depth} --w-var {_text(s.w_var)} --b-var {_text(s.b_var)} --seed {s.seed}</pre>
 <p>The kernels, in Python:</p>
 <pre>import kernalg as ka
-net = ka.mlp({_text(repr(s.activation))}, depth={s.depth}, w_var={_text(repr(s.w_var))}, b_var={_text(repr(s.b_var))})
+net = ka.mlp({_text(repr(s.activation))}, depth={s.depth}, w_var={_argument(s.w_var)}, b_var={_argument(s.b_var)})
 net.ntk(X)                                  # Gram matrix of the rows of X
 net.ntk.value(1, 1, "2/5", digits=50)       # certified digits
 ka.spectrum(net.ntk, ka.Sphere({tour.scale.dimension}))</pre>
@@ -360,9 +381,7 @@ def _legend(*expressions: sp.Expr) -> str:
     return f"<p class='small'>{told}.</p>" if told else ""
 
 
-def _first_levels(s: Any, count: int) -> Any:
-    from kernalg.spectrum.spectrum import Spectrum
-
+def _first_levels(s: Spectrum, count: int) -> Spectrum:
     return Spectrum(s.eigenvalues[:count], s.multiplicities[:count], space=s.space)
 
 
@@ -376,7 +395,7 @@ def _picture(draw: Any, *values: Any, alt: str, caption: str) -> str:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str, words: bool = False) -> str:
     head = "".join(f"<th>{_text(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     kind = ' class="words"' if words else ""
     return (
         f'<div class="scroll"><table{kind}><caption>{_text(caption)}</caption>'
@@ -391,6 +410,10 @@ def _inline_math(text: str) -> str:
 
 def _text(value: str) -> str:
     return html.escape(value)
+
+
+def _argument(number: str) -> str:
+    return number if number.isdigit() else _text(repr(number))
 
 
 def _coefficient(number: str) -> str:
@@ -411,32 +434,27 @@ def _signed_percent(share: float) -> str:
 
 
 def _plain(value: float) -> str:
-    return f"{value:.4f}" if value >= 1e-3 else _ascii_scientific(value)
+    return f"{value:.4f}" if value >= 1e-3 or value == 0 else _scientific(value, 3)
 
 
-def _plus_minus(mean: float, error: float) -> str:
-    if not math.isfinite(error):
-        return _plain(mean)
-    places = min(max(1 - math.floor(math.log10(error)), 0), 8) if error > 0 else 4
-    return f"{mean:.{places}f} ± {error:.{places}f}"
+def _plus_minus(quantity: Measured) -> list[str]:
+    """Mean ± standard error for every n, with as many decimals in every row."""
+    mean, error = quantity.mean, quantity.standard_error
+    if not np.isfinite(error).all():
+        return [_plain(m) for m in mean]
+    typical = float(np.median(error))
+    places = min(max(1 - math.floor(math.log10(typical)), 0), 8) if typical > 0 else 4
+    return [f"{m:.{places}f} ± {e:.{places}f}" for m, e in zip(mean, error, strict=True)]
 
 
-def _scientific(value: float) -> str:
-    return _ascii_scientific(value) if value else "0"
-
-
-def _ascii_scientific(value: float) -> str:
-    mantissa, exponent = f"{value:.3e}".split("e")
-    digits = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{mantissa} × 10{digits}"
-
-
-def _power(value: float) -> str:
-    """An error for people: 2.1 × 10^-16."""
+def _scientific(value: float, digits: int = 1) -> str:
+    """2.1 × 10^-16, in HTML; a number of ordinary size as it is."""
     if value == 0:
         return "0"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa} × 10<sup>−{abs(int(exponent))}</sup>"
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    if int(exponent) == 0:
+        return mantissa
+    return f"{mantissa} × 10<sup>{int(exponent)}</sup>".replace("-", "−")
 
 
 def _seconds(value: float) -> str:

@@ -59,7 +59,7 @@ class Scale:
 
     dimension: int = 50
     degree: int = 20
-    sphere_n: tuple[int, ...] = (20, 50, 100, 200, 400, 800)
+    sphere_n: tuple[int, ...] = (20, 50, 100, 200, 400, 1000)
     sphere_draws: int = 12
     noise: float = 0.1
     digits_n: tuple[int, ...] = (50, 100, 200, 400, 800)
@@ -328,7 +328,8 @@ def _profile_table(network: Network) -> ProfileTable:
                 ntk=float(after.ntk.value(1, 1, 1, digits=15)),
             )
         )
-    rho = [sp.Rational(i, 40) for i in range(-40, 41)]
+    # Equal steps in the angle: the profile of a kinked activation is steep at both ends.
+    rho = [sp.Rational(round(10**6 * math.cos(math.pi * i / 60)), 10**6) for i in range(60, -1, -1)]
     nngp, ntk = network.nngp.profile(), network.ntk.profile()
     return ProfileTable(
         layers=tuple(rows),

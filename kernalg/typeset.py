@@ -20,8 +20,8 @@ from functools import lru_cache
 import sympy as sp
 
 _SIZE = 20.0  # points at which paths are made; the picture is scaled to the text by its height in em
-_EM = _SIZE * 0.82  # so that letters match a 16 px serif text
-_LINE = 38.0  # em: longer sums are broken
+_EM = _SIZE * 0.94  # Computer Modern is small for its size: letters match those of the text around them
+_LINE = 34.0  # em: longer sums are broken
 
 
 @lru_cache(maxsize=512)
@@ -104,7 +104,7 @@ def _path(latex: str) -> tuple[str, float, float, float]:
 
 def _readable(latex: str) -> str:
     """SymPy's LaTeX in the dialect of mathtext, set as TeX would display it."""
-    for old, new in ((r"\displaystyle", ""), (r"\limits", ""), (r"\middle|", "|"), ("\n", " ")):
+    for old, new in ((r"\displaystyle", ""), (r"\limits", ""), (r"\middle|", "|"), (r"\mathbb{E}", r"\mathrm{E}"), ("\n", " ")):
         latex = latex.replace(old, new)
     # mathtext shrinks stretched brackets around small things.
     while (plain := _STRETCHED.sub(r"\1\2\3", latex)) != latex:
