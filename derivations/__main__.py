@@ -1,8 +1,8 @@
 """Run the derivations; write their pages or compare them with what is committed.
 
-    python -m derivations            run all of them and say what was checked
-    python -m derivations --write    and write derivations/<name>.md
-    python -m derivations --check    and fail if a page differs from what the derivation gives
+python -m derivations            run all of them and say what was checked
+python -m derivations --write    and write derivations/<name>.md
+python -m derivations --check    and fail if a page differs from what the derivation gives
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def page(name: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m derivations", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m derivations", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--write", action="store_true", help="write the pages")
     mode.add_argument("--check", action="store_true", help="compare the pages with the derivations")

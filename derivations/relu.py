@@ -38,7 +38,8 @@ def derive() -> Derivation:
         bivariate_normal_density(0, 0, c / sp.sqrt(q1 * q2)) / sp.sqrt(q1 * q2),
         density,
         because=(
-            "the derivative of a step is a delta function, so Price's theorem gives d/dc E[H(u) H(v)] = E[delta(u) delta(v)], "
+            "the derivative of a step is a delta function, so Price's theorem gives "
+            "d/dc E[H(u) H(v)] = E[delta(u) delta(v)], "
             "the joint density of (u, v) at the origin"
         ),
         check="balls",
@@ -50,11 +51,19 @@ def derive() -> Derivation:
         symbol=c,
         point=sp.S.Zero,
         value=sp.Rational(1, 4),
-        because="integrate in c from 0, where u and v are independent and the quadrant has probability 1/4 (Sheppard's formula)",
+        because=(
+            "integrate in c from 0, where u and v are independent and the quadrant has probability 1/4 "
+            "(Sheppard's formula)"
+        ),
     )
     u = sp.Symbol("u", positive=True)
     mean = sp.Integral(u * sp.exp(-(u**2) / (2 * q1)) / sp.sqrt(2 * sp.pi * q1), (u, 0, sp.oo))
-    d.step(mean, sp.sqrt(q1) / sp.sqrt(2 * sp.pi), because="the mean of max(u, 0) is an elementary integral", check="symbolic")
+    d.step(
+        mean,
+        sp.sqrt(q1) / sp.sqrt(2 * sp.pi),
+        because="the mean of max(u, 0) is an elementary integral",
+        check="symbolic",
+    )
     d.integrate(
         Expectation(relu, relu),
         dual.expr,
@@ -63,7 +72,8 @@ def derive() -> Derivation:
         point=sp.S.Zero,
         value=sp.sqrt(q1 * q2) / (2 * sp.pi),
         because=(
-            "the derivative of max(u, 0) is H(u), so Price's theorem gives dk/dc = E[H(u) H(v)], the quadrant above; at c = 0 the "
+            "the derivative of max(u, 0) is H(u), so Price's theorem gives dk/dc = E[H(u) H(v)], "
+            "the quadrant above; at c = 0 the "
             "dual is the product of the two means, sqrt(q1 q2)/(2 pi)"
         ),
     )
@@ -77,7 +87,10 @@ def derive() -> Derivation:
     d.step(
         sp.Subs(dual.expr, (q2, c), (q1, q1)),
         dual.diagonal,
-        because="on the diagonal u = v the arcsine is pi/2 and the root vanishes: half of the variance survives the rectifier",
+        because=(
+            "on the diagonal u = v the arcsine is pi/2 and the root vanishes: "
+            "half of the variance survives the rectifier"
+        ),
         check="symbolic",
     )
     return d

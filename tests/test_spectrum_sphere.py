@@ -19,7 +19,9 @@ from kernalg.spectrum.sphere_quadrature import eigenvalues_by_enclosure, eigenva
 from kernalg.spectrum.sphere_series import eigenvalues_by_series
 from kernalg.symbols import rho
 
-CASES = json.loads((Path(__file__).parent / "data" / "spectra_generalization_public.json").read_text())["gegenbauer"]["cases"]
+CASES = json.loads((Path(__file__).parent / "data" / "spectra_generalization_public.json").read_text())["gegenbauer"][
+    "cases"
+]
 
 
 class ExpressionProfile:

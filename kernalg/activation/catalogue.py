@@ -54,12 +54,19 @@ ENTRIES: dict[str, Entry] = {
     "sign": Entry("sign(x)", "-1 or 1", source="Louart, Liao & Couillet 2018"),
     "relu": Entry("Max(x, 0)", "rectified linear unit", source="Cho & Saul 2009"),
     "leaky_relu": Entry(
-        "Max(x, 0) + slope*Min(x, 0)", "ReLU with a slope on the left", {"slope": "1/100"}, source="Tsuchida et al. 2018"
+        "Max(x, 0) + slope*Min(x, 0)",
+        "ReLU with a slope on the left",
+        {"slope": "1/100"},
+        source="Tsuchida et al. 2018",
     ),
     "abrelu": Entry("a*Min(x, 0) + b*Max(x, 0)", "slope a on the left, b on the right", {"a": REQUIRED, "b": REQUIRED}),
     "abs": Entry("Abs(x)", "absolute value", source="Louart, Liao & Couillet 2018"),
     "rectified_monomial": Entry(
-        _rectified_monomial, "max(x, 0)^degree; degree 0 is the step", {"degree": 2}, {"degree": "degree"}, "Cho & Saul 2009"
+        _rectified_monomial,
+        "max(x, 0)^degree; degree 0 is the step",
+        {"degree": 2},
+        {"degree": "degree"},
+        "Cho & Saul 2009",
     ),
     "squared_relu": Entry("Max(x, 0)**2", "max(x, 0)^2", source="Cho & Saul 2009"),
     "signed_square": Entry("x*Abs(x)", "x |x|"),
@@ -75,7 +82,9 @@ ENTRIES: dict[str, Entry] = {
     "sigmoid_like": Entry(
         "erf(x/2.4020563531719796)/2 + 1/2", "error function closest to the logistic sigmoid", source="neural-tangents"
     ),
-    "gelu": Entry("x*normal_cdf(x/scale)", "x Phi(x/scale)", {"scale": 1}, {"scale": "positive"}, "Tsuchida et al. 2021"),
+    "gelu": Entry(
+        "x*normal_cdf(x/scale)", "x Phi(x/scale)", {"scale": 1}, {"scale": "positive"}, "Tsuchida et al. 2021"
+    ),
     "smoothed_relu": Entry(
         "x*normal_cdf(x/scale) + scale*exp(-x**2/(2*scale**2))/sqrt(2*pi)",
         "ReLU averaged over Gaussian noise of standard deviation scale",
@@ -94,9 +103,7 @@ ENTRIES: dict[str, Entry] = {
     "exp": Entry("a*exp(b*x)", "exponential", {"a": 1, "b": 1}, source="Louart, Liao & Couillet 2018"),
     "sinh": Entry("sinh(x)", "hyperbolic sine"),
     "cosh": Entry("cosh(x)", "hyperbolic cosine"),
-    "gaussian": Entry(
-        "exp(-a*x**2)", "Gaussian bump", {"a": 1}, {"a": "positive"}, "Louart, Liao & Couillet 2018"
-    ),
+    "gaussian": Entry("exp(-a*x**2)", "Gaussian bump", {"a": 1}, {"a": "positive"}, "Louart, Liao & Couillet 2018"),
     "gabor": Entry(
         "exp(-a*x**2)*sin(b*x)", "Gaussian window times sine", {"a": 1, "b": 1}, {"a": "positive"}, "neural-tangents"
     ),
@@ -106,7 +113,10 @@ ENTRIES: dict[str, Entry] = {
     "relu6": Entry("Min(Max(x, 0), 6)", "ReLU clipped at 6"),
     "shifted_relu": Entry("Max(x + b, 0)", "ReLU of x + b", {"b": REQUIRED}),
     "elu": Entry(
-        "Piecewise((x, x > 0), (a*(exp(x) - 1), True))", "exponential linear unit", {"a": 1}, source="Tsuchida et al. 2021"
+        "Piecewise((x, x > 0), (a*(exp(x) - 1), True))",
+        "exponential linear unit",
+        {"a": 1},
+        source="Tsuchida et al. 2021",
     ),
 }
 

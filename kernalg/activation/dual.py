@@ -14,7 +14,7 @@ from kernalg.compiled.elementwise import elementwise
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError
 from kernalg.formula import exact_number
-from kernalg.gaussian.atoms import Atoms, derivative
+from kernalg.gaussian.atoms import Atom, Atoms, collect, derivative, reflect
 from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
 from kernalg.symbols import c, q1, q2, rho, x
 
@@ -67,17 +67,31 @@ class Dual:
     @cached_property
     def normalized(self) -> sp.Expr:
         """The closed form at q1 = q2 = 1, in rho."""
-        return self.expr.subs({q1: 1, q2: 1, c: rho}, simultaneous=True)
+        at_unit_variance = self.expr.subs({q1: 1, q2: 1, c: rho}, simultaneous=True)
+        # sqrt(p^2) = |p| where two radicands became one; a radicand does not vanish for |rho| < 1, so p(0) has its sign
+        return at_unit_variance.replace(sp.Abs, lambda p: p if p.subs(rho, 0).is_positive else -p)
 
     @cached_property
     def diagonal(self) -> sp.Expr:
         """E[f(u) g(u)], the value at q1 = q2 = c, in q1."""
+        self._refuse_distributional("diagonal")
+        return expectation_at_equality(*self._atoms)
+
+    def _refuse_distributional(self, where: str) -> None:
         if self.kind == "distributional":
             raise DomainError(
-                f"the distributional derivative of the dual of {self.name} is not defined on the diagonal in general "
-                "(a jump makes it infinite); use .derivative.diagonal"
+                f"the distributional derivative of the dual of {self.name} has no value on the {where} in general "
+                f"(a jump makes it infinite); use .derivative.{where}"
             )
-        return expectation_at_equality(*self._atoms)
+
+    @cached_property
+    def antidiagonal(self) -> sp.Expr:
+        """E[f(u) g(-u)], the value at q1 = q2 = -c, in q1. For an odd function it is minus the diagonal, as written."""
+        self._refuse_distributional("antidiagonal")
+        left, right = self._atoms
+        if _vanishes((*right, *reflect(right))):
+            return -self.diagonal
+        return expectation_at_equality(left, reflect(right))
 
     @cached_property
     def derivative(self) -> Dual:
@@ -127,8 +141,8 @@ class Dual:
         self._check_growth(v1, v2, cov)
         if (v1.is_zero or v2.is_zero) and self.kind != "distributional":
             return self.at_zero_variance(v1, v2), {}
-        if v1 == v2 == cov and self.kind != "distributional":
-            return self.diagonal, {q1: v1}
+        if v1 == v2 and abs(cov) == v1 and self.kind != "distributional":
+            return (self.diagonal if cov == v1 else self.antidiagonal), {q1: v1}
         return self.expr, {q1: v1, q2: v2, c: cov}
 
     def _check_growth(self, v1: Any, v2: Any, cov: Any) -> None:
@@ -141,7 +155,8 @@ class Dual:
         det = (1 - 2 * a * v1) * (1 - 2 * b * v2) - 4 * a * b * cov**2
         if not (1 - 2 * a * v1 > 0 and 1 - 2 * b * v2 > 0 and det > 0):
             raise DomainError(
-                f"E[phi(u) phi(v)] is infinite at q1 = {v1}, q2 = {v2}, c = {cov}: {self.name} grows like exp({a}*x**2); "
+                f"E[phi(u) phi(v)] is infinite at q1 = {v1}, q2 = {v2}, c = {cov}: {self.name} grows like "
+                f"exp({a}*x**2); "
                 "take smaller variances"
             )
 
@@ -163,16 +178,27 @@ class Dual:
             raise DomainError(f"variances are not negative; the smallest given is {min(a.min(), b.min())}")
         if bound is not None and (excess := np.abs(cov) > bound * (1 + 4 * np.finfo(float).eps)).any():
             i = tuple(int(k) for k in np.argwhere(excess)[0])
-            raise DomainError(f"c = {cov[i]} at index {i} is outside [-sqrt(q1 q2), sqrt(q1 q2)], q1 = {a[i]}, q2 = {b[i]}")
+            raise DomainError(
+                f"c = {cov[i]} at index {i} is outside [-sqrt(q1 q2), sqrt(q1 q2)], q1 = {a[i]}, q2 = {b[i]}"
+            )
         cov = cov if bound is None else np.clip(cov, -bound, bound)
         if a.size:
             self._check_growth(a.max(), b.max(), float(np.abs(cov).max()))
+        return self._regular_and_singular(a, b, cov)
+
+    def _regular_and_singular(self, a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> Any:
+        """The pair formula where it is regular; one-variable formulas for u = v, u = -v and vanishing variances."""
         zero = (a == 0) | (b == 0)
-        if not zero.any():
+        same, opposite = (~zero & (a == b) & (cov == sign * a) for sign in (1, -1))
+        if self.kind == "distributional" or not (zero | same | opposite).any():
             return self._compiled(a, b, cov)
         out = np.empty(a.shape)
-        keep = ~zero
-        out[keep] = self._compiled(a[keep], b[keep], cov[keep])
+        regular = ~(zero | same | opposite)
+        if regular.any():
+            out[regular] = self._compiled(a[regular], b[regular], cov[regular])
+        for where, formula in ((same, "diagonal"), (opposite, "antidiagonal")):
+            if where.any():
+                out[where] = elementwise(getattr(self, formula), (q1,))(a[where])
         for i in np.argwhere(zero):
             j = tuple(i)
             out[j] = float(self.value(float(a[j]), float(b[j]), 0, digits=17))
@@ -186,7 +212,8 @@ class Dual:
         free = self.expr.free_symbols - {q1, q2, c}
         if free:
             raise DomainError(
-                f"the dual of {self.name} has the free parameters {', '.join(sorted(map(str, free)))}; give them values first"
+                f"the dual of {self.name} has the free parameters {', '.join(sorted(map(str, free)))}; "
+                "give them values first"
             )
 
     def _sympy_(self) -> sp.Expr:
@@ -210,6 +237,17 @@ def cross_dual(phi: Any, psi: Any) -> Dual:
     c/2
     """
     return Dual(f"{phi.name}, {psi.name}", lambda: phi.atoms, lambda: psi.atoms)
+
+
+def _vanishes(f: Atoms) -> bool:
+    """Whether the sum is the zero function; steps are first brought to one orientation, H(-x) = 1 - H(x)."""
+    upright: list[Atom] = []
+    for a in f:
+        if a.gate is not None and a.gate.sign < 0:
+            upright += (replace(a, gate=None), replace(a, coefficient=-a.coefficient, gate=replace(a.gate, sign=1)))
+        else:
+            upright.append(a)
+    return not collect(upright)
 
 
 def _mean(f: Atoms, variance: sp.Expr) -> sp.Expr:

@@ -12,16 +12,16 @@ depend on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from kernalg.compiled.cache import load
-from kernalg.compiled.gram_source import BLOCK, feature_width, gram_text, refine_text
+from kernalg.compiled.gram_source import BLOCK, common_text, feature_width, gram_text, refine_text
 from kernalg.compiled.inputs import FloatArray, data_matrix, output_matrix
 from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
 from kernalg.compiled.source import double_double
@@ -120,23 +120,25 @@ class CompiledProgram:
 
     def diagonal(self, X: Any) -> tuple[FloatArray, FloatArray]:
         """`(nngp, ntk)` of every row with itself, shape (n,) each."""
-        rows = self._rows(data_matrix(X, "X"), "X", self._both_module, with_ntk=True)
+        rows = self._rows(data_matrix(X, "X"), "X")
         return rows.K, rows.T
 
     @property
     def source(self) -> str:
         """Text of the generated float64 module."""
-        return gram_text(self._formulas, with_ntk=True)
+        return gram_text(self._formulas)
 
     # -- work -----------------------------------------------------------------------------------
 
     @cached_property
-    def _both_module(self) -> ModuleType:
-        return load(gram_text(self._formulas, with_ntk=True))
+    def _float64_module(self) -> ModuleType:
+        return load(gram_text(self._formulas))
 
     @cached_property
-    def _nngp_module(self) -> ModuleType:
-        return load(gram_text(self._formulas, with_ntk=False))
+    def _offsets(self) -> NDArray[np.int64]:
+        """Where the features of each step begin; column 0 is the square root of the input variance."""
+        widths = [feature_width(step) for step in self._formulas]
+        return np.cumsum([1, *(widths[kind] if kind >= 0 else 0 for kind in self._kinds)], dtype=np.int64)
 
     @cached_property
     def _refine_module(self) -> ModuleType:
@@ -151,19 +153,18 @@ class CompiledProgram:
             )
         return left, right, (left.shape[0], (left if right is None else right).shape[0])
 
-    def _rows(self, X: FloatArray, name: str, module: ModuleType, with_ntk: bool) -> _Rows:
-        widths = [feature_width(step, with_ntk) for step in self._formulas]
-        steps = [widths[kind] if kind >= 0 else 0 for kind in self._kinds]
-        offsets = np.cumsum([1, *steps], dtype=np.int64)
-        rows = _Rows(X, offsets)
+    def _rows(self, X: FloatArray, name: str) -> _Rows:
+        rows = _Rows(X, int(self._offsets[-1]))
         q = np.empty(X.shape[0])
-        module.mean_squares(X, q)
+        _common().mean_squares(X, q)
         if not np.isfinite(q).all():
             raise DomainError(
                 f"the squared norm of {name}[{np.flatnonzero(~np.isfinite(q))[0]}] overflows float64; rescale the data"
             )
         flagged = np.zeros(X.shape[0], dtype=np.bool_)
-        module.rows(q, self._kinds, offsets, self._float_dense, rows.F1, rows.F2, rows.K, rows.T, flagged)
+        self._float64_module.rows(
+            q, self._kinds, self._offsets, self._float_dense, rows.F1, rows.F2, rows.K, rows.T, flagged
+        )
         bad = np.flatnonzero(flagged)
         if bad.size:
             self._refine_module.refine_diagonal(X, bad, self._kinds, self._dense, rows.K, rows.T)
@@ -186,73 +187,72 @@ class CompiledProgram:
         n, m = X.shape[0], other.shape[0]
         if n == 0 or m == 0:
             return
-        with_ntk = T is not None
-        module = self._both_module if with_ntk else self._nngp_module
-        left = self._rows(X, "X", module, with_ntk)
-        right = left if lower else self._rows(other, "Y", module, with_ntk)
+        left = self._rows(X, "X")
+        right = left if lower else self._rows(other, "Y")
         height = max(1, min(_PANEL_ROWS, n, _PANEL_ENTRIES // m))
-        scratch = np.empty((height, m)) if K is None else None
+        scratch = np.empty((height, m)) if K is None or T is None else None
         with threads(n * m > _THREADED_ENTRIES) as share:
             for first in range(0, n, height):
                 last = min(first + height, n)
+                nngp, ntk = (_Panel(scratch, first) if full is None else _Panel(full, 0) for full in (K, T))
                 columns = last if lower else m
-                panel, base = (K, 0) if K is not None else (scratch, first)
-                assert panel is not None  # one of the two exists
-                np.matmul(X[first:last], other[:columns].T, out=panel[first - base : last - base, :columns])
-
-                def work(a: int, panel: FloatArray = panel, base: int = base, last: int = last) -> None:
-                    b = min(a + _CHUNK_ROWS, last)
-                    arrays = (panel, base, T, 0) if with_ntk else (panel, base)
-                    marked = module.pairs(
-                        *arrays, a, b, lower, float(X.shape[1]), self._kinds, left.offsets, self._float_dense, left.F1,
-                        right.F2,
-                    )
-                    if marked:
-                        self._refine(left, right, panel, base, T, a, b, lower)
-
-                share(work, range(first, last, _CHUNK_ROWS))
+                np.matmul(X[first:last], other[:columns].T, out=nngp.rows(first, last)[:, :columns])
+                share(partial(self._work, left, right, nngp, ntk, last, lower), range(first, last, _CHUNK_ROWS))
             if lower:
                 for matrix, diagonal in ((K, left.K), (T, left.T)):
                     if matrix is not None:
                         np.fill_diagonal(matrix, diagonal)
-                        share(_mirror(module, matrix), range(0, n, _CHUNK_ROWS))
+                        share(partial(_mirror, matrix), range(0, n, _CHUNK_ROWS))
 
-    def _refine(
-        self, left: _Rows, right: _Rows, panel: FloatArray, base: int, T: FloatArray | None, a: int, b: int, lower: bool
-    ) -> None:
-        """Compute the NaN entries of the rows a..b again in double-double."""
-        block = panel[a - base : b - base]
-        marked = np.isnan(block)
-        if lower:
-            marked &= np.arange(block.shape[1]) < np.arange(a, b)[:, None]
-        I, J = np.nonzero(marked)
-        if not I.size:
-            return
-        nngp, ntk = np.empty(I.size), np.empty(I.size)
-        self._refine_module.refine(
-            left.X, right.X, I + a, np.ascontiguousarray(J), self._kinds, self._dense, left.K, left.T, nngp, ntk
+    def _work(self, left: _Rows, right: _Rows, nngp: _Panel, ntk: _Panel, last: int, lower: bool, first: int) -> None:
+        """A chunk of rows: float64, then double-double for the entries that come out NaN."""
+        last = min(first + _CHUNK_ROWS, last)
+        d = float(left.X.shape[1])
+        marked = self._float64_module.pairs(
+            *nngp, *ntk, first, last, lower, d, self._kinds, self._offsets, self._float_dense, left.F1, right.F2
         )
-        finite = np.isfinite(nngp) & (np.isfinite(ntk) | (T is None))
+        if marked:
+            self._refine(left, right, nngp.rows(first, last), ntk.rows(first, last), first, lower)
+
+    def _refine(self, left: _Rows, right: _Rows, K: FloatArray, T: FloatArray, first: int, lower: bool) -> None:
+        """Compute the NaN entries of the rows from `first` on again."""
+        wrong = np.isnan(K)
+        if lower:
+            wrong &= np.arange(K.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
+        rows, columns = (np.ascontiguousarray(index) for index in np.nonzero(wrong))
+        nngp, ntk = np.empty(rows.size), np.empty(rows.size)
+        self._refine_module.refine(
+            left.X, right.X, rows + first, columns, self._kinds, self._dense, left.K, left.T, nngp, ntk
+        )
+        finite = np.isfinite(nngp) & np.isfinite(ntk)
         if not finite.all():
             e = np.flatnonzero(~finite)[0]
             raise DomainError(
-                f"the kernel of row {I[e] + a} of X with row {J[e]} of {'X' if lower else 'Y'} is not a finite number; "
-                "the formulas have no value there. Remove one of the rows, or rescale the data"
+                f"the kernel of X[{rows[e] + first}] with {'X' if lower else 'Y'}[{columns[e]}] is not a finite "
+                "number; the formulas have no value there. Remove one of the rows, or rescale the data"
             )
-        block[I, J] = nngp
-        if T is not None:
-            T[I + a, J] = ntk
+        K[rows, columns] = nngp
+        T[rows, columns] = ntk
+
+
+class _Panel(NamedTuple):
+    """Rows of a kernel matrix from `first` on: the whole matrix (0), or scratch for a few rows."""
+
+    values: Any
+    first: int
+
+    def rows(self, first: int, last: int) -> Any:
+        return self.values[first - self.first : last - self.first]
 
 
 class _Rows:
     """Rows, their features in either role, and their diagonal values."""
 
-    __slots__ = ("F1", "F2", "K", "T", "X", "offsets")
+    __slots__ = ("F1", "F2", "K", "T", "X")
 
-    def __init__(self, X: FloatArray, offsets: np.ndarray[Any, np.dtype[np.int64]]) -> None:
-        n, width = X.shape[0], int(offsets[-1])
+    def __init__(self, X: FloatArray, width: int) -> None:
+        n = X.shape[0]
         self.X = X
-        self.offsets = offsets
         self.F1 = np.empty((n, width))
         self.F2 = np.empty((-(-n // BLOCK), width * BLOCK))
         self.K = np.empty(n)
@@ -265,5 +265,9 @@ def _pair(out: Any) -> tuple[Any, Any]:
     return out[0], out[1]
 
 
-def _mirror(module: ModuleType, matrix: FloatArray) -> Callable[[int], None]:
-    return lambda first: module.mirror(matrix, first, min(first + _CHUNK_ROWS, matrix.shape[0]))
+def _common() -> ModuleType:
+    return load(common_text())
+
+
+def _mirror(matrix: FloatArray, first: int) -> None:
+    _common().mirror(matrix, first, min(first + _CHUNK_ROWS, matrix.shape[0]))

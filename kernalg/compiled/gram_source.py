@@ -32,10 +32,8 @@ import numpy as np
 
 '''
 
-_FLOAT64 = '''
-BLOCK = {block}
-
-
+# What no formula changes: one module for all programs.
+_COMMON = '''
 @njit("void(float64[:, ::1], float64[::1])", error_model="numpy", nogil=True, cache=True)
 def mean_squares(X, out):
     """x.x/d of every row, summed in eight strands."""
@@ -54,6 +52,21 @@ def mean_squares(X, out):
         for k in range(d - d % 8, d):
             s0 = fma(X[i, k], X[i, k], s0)
         out[i] = (((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))) / d
+
+
+@njit("void(float64[:, ::1], int64, int64)", nogil=True, cache=True)
+def mirror(K, first, last):
+    """K[j, i] = K[i, j] for i > j in the rows j = first..last: eight rows at a time, one cache line of each row i."""
+    n = K.shape[0]
+    for j0 in range(first, last, 8):
+        j1 = min(j0 + 8, last)
+        for i in range(j0 + 1, n):
+            for j in range(j0, min(j1, i)):
+                K[j, i] = K[i, j]
+'''
+
+_FLOAT64 = '''
+BLOCK = {block}
 
 
 @njit(
@@ -85,71 +98,77 @@ def rows(q0, kinds, offsets, dense, F1, F2, K_diagonal, T_diagonal, flagged):
 
 
 @njit(error_model="numpy")
-def start(f1, f2, K{T}, d):
+def start(f1, f2, K, T, d):
     a0 = f1[0]
     for j in range(K.size):
         s = a0 * f2[j]
         c = K[j] / d
         K[j] = c if s - c >= {near!r} * s else nan
-{start_T}
+        T[j] = 0.0
+
 
 @njit(error_model="numpy")
-def affine(w, b, g, K{T}):
+def affine(w, b, g, K, T):
     for j in range(K.size):
         c = w * K[j] + b
         K[j] = c
-{affine_T}
+        T[j] = g * c + w * T[j]
+
 
 @njit(
-    "int64(float64[:, ::1], int64, {T_type}int64, int64, boolean, float64, int64[::1], int64[::1], "
+    "int64(float64[:, ::1], int64, float64[:, ::1], int64, int64, int64, boolean, float64, int64[::1], int64[::1], "
     "float64[:, ::1], float64[:, ::1], float64[:, ::1])",
     error_model="numpy",
     nogil=True,
     cache=True,
 )
-def pairs(K_all, K_first, {T_args}first, last, lower, d, kinds, offsets, dense, F1, F2):
-    """Turn the products x.y in the rows `first` to `last` of K into kernel entries; return the number of NaN."""
+def pairs(K_all, K_first, T_all, T_first, first, last, lower, d, kinds, offsets, dense, F1, F2):
+    """Turn the products x.y in the rows first..last of K into kernel entries; return the number of NaN.
+
+    With `lower`, the entries below the diagonal only.
+    """
     marked = 0
     for i in range(first, last):
-        columns = i + 1 if lower else K_all.shape[1]
+        columns = i if lower else K_all.shape[1]
         for block in range((columns + BLOCK - 1) // BLOCK):
             j0 = block * BLOCK
             j1 = min(j0 + BLOCK, columns)
             K = K_all[i - K_first, j0:j1]
-{T_slice}
-            start(F1[i], F2[block], K{T}, d)
+            T = T_all[i - T_first, j0:j1]
+            start(F1[i], F2[block], K, T, d)
             for op in range(kinds.size):
                 w, b, g, at = dense[op, 0], dense[op, 1], dense[op, 2], offsets[op]
                 kind = kinds[op]
                 if kind < 0:
-                    affine(w, b, g, K{T})
+                    affine(w, b, g, K, T)
 {pair_cases}
             for j in range(j1 - j0):
                 marked += K[j] != K[j]
     return marked
 '''
 
-_MIRROR = '''
-
-@njit("void(float64[:, ::1], int64, int64)", nogil=True, cache=True)
-def mirror(K, first, last):
-    """K[j, i] = K[i, j] for i in first..last, j < i, in squares that stay in cache."""
-    for j0 in range(0, last, 8):
-        for i in range(max(first, j0), last):
-            for j in range(j0, min(j0 + 8, i)):
-                K[j, i] = K[i, j]
-'''
+# A difference M - S of the data, in units of M + S, is rounding when it lies in this interval. Below: c is beyond
+# sqrt(q1 q2) by up to 4 units of float64. Above: it is noise of double-double, which a step activation would turn
+# from 1e-32 into 1e-16 in one layer, 1e-8 in two, 1e-2 in four.
+_NEGATIVE_NOISE = 2.0**-48
+_POSITIVE_NOISE = 2.0**-98
 
 DOUBLE_DOUBLE_TEXT = (
     helper_text("double_double")
-    + f'''
+    + f"""
 
 @njit(error_model="numpy")
 def dd_clamp(x, size):
-    """0 for a difference of terms of this size that is negative by rounding of the data only (4 units)."""
-    return (0.0, 0.0) if x[0] < 0.0 and x[0] > {-(2.0**-48)!r} * size else x
+    return (0.0, 0.0) if -{_NEGATIVE_NOISE!r} * size < x[0] < {_POSITIVE_NOISE!r} * size else x
 
-'''
+
+@njit(error_model="numpy")
+def dd_leg(m, n):
+    # sqrt(m^2 - n^2) as a product of two roots, which does not underflow for rows of norm 1e-80.
+    size = abs(m[0]) + abs(n[0])
+    return dd_mul(dd_sqrt(dd_clamp(dd_sub(m, n), size)), dd_sqrt(dd_clamp(dd_add(m, n), size)))
+
+"""
 )
 
 _REFINE = '''
@@ -237,9 +256,8 @@ class _Dual:
         return max(len(self.features1), len(self.features2)) + 2
 
 
-def _freeze_dual(step: DualStep, with_ntk: bool) -> _Dual:
-    outputs = [step.k, step.derivative] if with_ntk else [step.k]
-    pair = freeze(outputs, [q1, q2, c], output_floors=["k_scale", "derivative_scale"][: len(outputs)])
+def _freeze_dual(step: DualStep) -> _Dual:
+    pair = freeze([step.k, step.derivative], [q1, q2, c], output_floors=["k_scale", "derivative_scale"])
     diagonal = freeze([step.k_diagonal, step.derivative_diagonal], [q1])
     return _Dual(pair, diagonal, _row_nodes(pair, "q1"), _row_nodes(pair, "q2"))
 
@@ -254,38 +272,36 @@ def _row_nodes(frozen: Frozen, symbol: str) -> tuple[int, ...]:
     return tuple(sorted(i for i in used if depends[i] == {symbol}))
 
 
-def gram_text(steps: Sequence[DualStep], with_ntk: bool) -> str:
-    """Float64 module for the dual formulas `steps` (kind 0, 1, …): `mean_squares`, `rows`, `pairs`, `mirror`."""
-    duals = [_freeze_dual(step, with_ntk) for step in steps]
+def gram_text(steps: Sequence[DualStep]) -> str:
+    """Float64 module for the dual formulas `steps` (kind 0, 1, …): `rows` and `pairs`."""
+    duals = [_freeze_dual(step) for step in steps]
     parts = [HEAD, runtime_text(*(f for dual in duals for f in (dual.pair, dual.diagonal))), "\n"]
     row_cases: list[str] = []
     pair_cases: list[str] = []
-    T = ", T" if with_ntk else ""
     for kind, dual in enumerate(duals):
-        parts += [_features(kind, dual, role) for role in (1, 2)] + [_diagonal(kind, dual), _step(kind, dual, with_ntk)]
+        parts += [_features(kind, dual, role) for role in (1, 2)] + [_diagonal(kind, dual), _step(kind, dual)]
         row_cases += _row_case(kind, dual)
         slices = f"F1[i, at:], F2[block, at * BLOCK : (at + {dual.width}) * BLOCK]"
-        pair_cases += [f"elif kind == {kind}:", f"    step_{kind}({slices}, w, b, g, K{T})"]
+        pair_cases += [f"elif kind == {kind}:", f"    step_{kind}({slices}, w, b, g, K, T)"]
     parts.append(
         _FLOAT64.format(
             block=BLOCK,
             near=NEAR,
-            T=T,
-            T_type="float64[:, ::1], int64, " if with_ntk else "",
-            T_args="T_all, T_first, " if with_ntk else "",
-            T_slice="            T = T_all[i - T_first, j0:j1]" if with_ntk else "",
-            start_T="        T[j] = 0.0\n" if with_ntk else "",
-            affine_T="        T[j] = g * c + w * T[j]\n" if with_ntk else "",
             row_cases=indent(row_cases, 3),
             pair_cases=indent(pair_cases, 4),
         )
     )
-    return "".join(parts) + _MIRROR
+    return "".join(parts)
 
 
-def feature_width(step: DualStep, with_ntk: bool) -> int:
+def common_text() -> str:
+    """The module of `mean_squares` and `mirror`."""
+    return HEAD + helper_text("runtime") + _COMMON
+
+
+def feature_width(step: DualStep) -> int:
     """How many numbers per row and layer the formula needs."""
-    return _freeze_dual(step, with_ntk).width
+    return _freeze_dual(step).width
 
 
 def _features(kind: int, dual: _Dual, role: int) -> str:
@@ -324,15 +340,12 @@ def _row_case(kind: int, dual: _Dual) -> list[str]:
     return lines
 
 
-def _step(kind: int, dual: _Dual, with_ntk: bool) -> str:
+def _step(kind: int, dual: _Dual) -> str:
     given = {i: f"a{n}" for n, i in enumerate(dual.features1)} | {i: f"b{n}" for n, i in enumerate(dual.features2)}
     given |= {i: "c" for i, node in enumerate(dual.pair.nodes) if node.op == "symbol" and node.value == "c"}
     k_at, derivative_at = dual.width - 2, dual.width - 1
     scales = {"k_scale": f"a{k_at} * b{k_at}", "derivative_scale": f"a{derivative_at} * b{derivative_at}"}
-    lines, names = float64_lines(
-        dual.pair, dual.pair.outputs, given, guard=GUARD, exact_symbols=False, scales=scales
-    )
-    T = ", T" if with_ntk else ""
+    lines, names = float64_lines(dual.pair, dual.pair.outputs, given, guard=GUARD, exact_symbols=False, scales=scales)
     text = "\n".join(lines)
     numbers1 = [n for n in range(dual.width) if n < len(dual.features1) or f"a{n} *" in text]
     numbers2 = [n for n in range(dual.width) if n < len(dual.features2) or f"* b{n}" in text]
@@ -340,10 +353,9 @@ def _step(kind: int, dual: _Dual, with_ntk: bool) -> str:
     body.append("for j in range(K.size):")
     inner = [f"b{n} = f2[{n * BLOCK} + j]" for n in numbers2]
     inner += ["c = w * K[j] + b", "bad = c != c", *lines, f"K[j] = nan if bad else {names[0]}"]
-    if with_ntk:
-        inner.append(f"T[j] = (g * c + w * T[j]) * {names[1]}")
+    inner.append(f"T[j] = (g * c + w * T[j]) * {names[1]}")
     body += [f"    {line}" for line in inner]
-    return f'\n@njit(error_model="numpy")\ndef step_{kind}(f1, f2, w, b, g, K{T}):\n{indent(body, 1)}\n\n'
+    return f'\n@njit(error_model="numpy")\ndef step_{kind}(f1, f2, w, b, g, K, T):\n{indent(body, 1)}\n\n'
 
 
 def refine_text(steps: Sequence[DualStep]) -> str:
@@ -352,7 +364,7 @@ def refine_text(steps: Sequence[DualStep]) -> str:
     cases: list[str] = []
     diagonal_cases: list[str] = []
     for kind, step in enumerate(steps):
-        dual = _freeze_dual(step, True)
+        dual = _freeze_dual(step)
         for name, frozen, arguments in (("dual", dual.pair, "q1, q2, c"), ("diagonal", dual.diagonal, "q1")):
             given = {i: node.value for i, node in enumerate(frozen.nodes) if node.op == "symbol"}
             lines, names = double_double_lines(frozen, frozen.outputs, given)

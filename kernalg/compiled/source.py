@@ -3,10 +3,11 @@
 `freeze` is the only door: it accepts real expressions built from a fixed list of functions and shares every
 common subexpression. Two printers read the result.
 
-* **float64 with guards.** A sum whose terms may cancel carries the test ``|sum| < guard * sum of |terms|``.
-  While no test fires, no sum has lost more than ``log2(1/guard)`` bits: with ``guard = 2**-10`` a relative
-  error of about ``2**-53 * 2**10 = 1.1e-13`` at worst. When one fires, the flag ``bad`` is set, and the caller
-  computes that entry again.
+* **float64 with guards.** A sum whose terms may cancel carries the test ``|sum| < guard * size``. Its size is
+  the sum of the sizes of its terms; the size of a product is the product of the sizes; of anything else, the
+  absolute value. So rounding errors are a few ``2**-53 * size``, and while no test fires, no sum has lost more
+  than ``log2(1/guard)`` bits: with ``guard = 2**-10`` a relative error of about ``2**-53 * 2**10 = 1.1e-13``. When
+  one fires, the flag ``bad`` is set, and the caller computes that entry again.
 * **double-double**, about 31 digits, for the entries that were flagged.
 
 So no formula needs a hand-made form for the places where it cancels. Two rewrites keep those places small and
@@ -14,6 +15,8 @@ the inverse sine well conditioned at its ends:
 
     P - S**2        =  (sqrt(P) - S) * (sqrt(P) + S)
     asin(S/sqrt(P)) =  atan2(S, sqrt(P - S**2))
+
+The root of such a difference is an operation of its own, `leg`: the leg of a right triangle.
 """
 
 from __future__ import annotations
@@ -58,6 +61,7 @@ class Node:
     number      the exact SymPy number
     symbol      its name
     add         the signs of the terms, a tuple of +1 and -1
+    leg         None; sqrt(m**2 - n**2) for args (m, n), m >= 0
     mul, div, sqrt, maximum, minimum, sign, heaviside     None
     call        the function's name
     select      the comparison: args are (left, right, value if true, value if false)
@@ -200,6 +204,9 @@ class _Builder:
     def sqrt(self, i: int) -> int:
         return self.node("sqrt", i, nonnegative=True)
 
+    def leg(self, m: int, n: int) -> int:
+        return self.node("leg", m, n, nonnegative=True)
+
     def divide(self, num: int, den: int) -> int:
         return self.node("div", num, den, nonnegative=self.nonnegative[num] and self.nonnegative[den])
 
@@ -272,10 +279,8 @@ class _Builder:
             return [self.power(self.build(base), int(exponent))]
         squares = _difference_of_squares(base) if isinstance(base, sp.Add) else None
         if squares is not None:
-            # Two roots, not the root of a product: the product would underflow for rows of norm 1e-80.
             factor, root, other = squares
-            m, n = self.build(root), self.build(other)
-            roots = [self.sqrt(self.add([(1, m), (-1, n)])), self.sqrt(self.add([(1, m), (1, n)]))]
+            roots = [self.leg(self.build(root), self.build(other))]
             if factor != 1:
                 roots.append(self.number(sp.sqrt(factor)))
         else:
@@ -358,8 +363,7 @@ class _Builder:
             else:
                 above.append(factor)
         n, m = self.build(sp.Mul(*above)), self.build(sp.Mul(*below))
-        roots = [self.sqrt(self.add([(1, m), (-1, n)])), self.sqrt(self.add([(1, m), (1, n)]))]
-        return n, m, self.mul(roots)
+        return n, m, self.leg(m, n)
 
     def _piecewise(self, expr: sp.Piecewise) -> int:
         *branches, (last, condition) = expr.args
@@ -504,6 +508,23 @@ def float64_lines(
     """
     names = dict(given)
     lines: list[str] = []
+
+    def inexact(i: int) -> bool:
+        """Whether node i is, up to factors, a sum that may have cancelled a little."""
+        node = frozen.nodes[i]
+        if i in given or node.op not in ("add", "mul", "div"):
+            return False
+        return is_guarded(frozen, i, exact_symbols) or any(inexact(j) for j in node.args)
+
+    def size(i: int) -> str:
+        """What the error of node i is a few 2**-53 of."""
+        node = frozen.nodes[i]
+        if not inexact(i):
+            return names[i] if frozen.nonnegative[i] else f"abs({names[i]})"
+        if node.op == "add":
+            return f"s{i}" if is_guarded(frozen, i, exact_symbols) else f"({' + '.join(map(size, node.args))})"
+        return (" * " if node.op == "mul" else " / ").join(map(size, node.args))
+
     for i in _reachable(frozen, roots, given):
         node = frozen.nodes[i]
         if node.op == "number":
@@ -511,13 +532,25 @@ def float64_lines(
             names[i] = repr(high) if high >= 0 else f"({high!r})"
             continue
         args = [names[j] for j in node.args]
-        lines.append(f"v{i} = {_float64_expression(node, args)}")
         names[i] = f"v{i}"
+        if node.op == "leg":
+            # The difference is small beside the sum of squares where either factor is; one test serves both. Where
+            # the product leaves the range of float64, double-double takes over, which takes two roots.
+            m, n = args
+            other = n if frozen.nonnegative[node.args[1]] else f"abs({n})"
+            lines += [
+                f"p{i} = ({m} - {n}) * ({m} + {n})",
+                f"s{i} = {m} + {other}",
+                f"bad |= not ({guard!r} * (s{i} * s{i}) + {_TINY} <= p{i} < {_HUGE})",
+                f"v{i} = sqrt(p{i})",
+            ]
+            continue
+        lines.append(f"v{i} = {_float64_expression(node, args)}")
         if is_guarded(frozen, i, exact_symbols):
-            sizes = [a if frozen.nonnegative[j] else f"abs({a})" for a, j in zip(args, node.args, strict=True)]
+            lines.append(f"s{i} = {' + '.join(size(j) for j in node.args)}")
             floor = frozen.floors.get(i, 0)
             extra = "" if floor == 0 else f" + {(scales or {})[floor] if isinstance(floor, str) else float(floor)}"
-            lines.append(f"bad |= abs(v{i}){extra} < {guard!r} * ({' + '.join(sizes)})")
+            lines.append(f"bad |= abs(v{i}){extra} < {guard!r} * s{i}")
     return lines, [names[i] for i in roots]
 
 
@@ -548,9 +581,7 @@ def _float64_expression(node: Node, args: list[str]) -> str:
             return f"{yes} if {left} {node.value} {right} else {no}"
 
 
-def double_double_lines(
-    frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]
-) -> tuple[list[str], list[str]]:
+def double_double_lines(frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]) -> tuple[list[str], list[str]]:
     """Statements computing `roots` in double-double, variables being tuples (hi, lo), and the names they end in."""
     names = dict(given)
     lines: list[str] = []
@@ -565,9 +596,14 @@ def double_double_lines(
             inner = frozen.nodes[node.args[0]]
             size = " + ".join(f"abs({names[j]}[0])" for j in inner.args)
             lines.append(f"v{i} = dd_sqrt(dd_clamp({args[0]}, {size}))")
+        elif node.op == "leg":
+            lines.append(f"v{i} = dd_leg({args[0]}, {args[1]})")
         else:
             lines.append(f"v{i} = {_double_double_expression(node, args)}")
     return lines, [names[i] for i in roots]
+
+
+_TINY, _HUGE = 1e-290, 1e300
 
 
 def _double_double_expression(node: Node, args: list[str]) -> str:

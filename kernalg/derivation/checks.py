@@ -15,7 +15,13 @@ from kernalg.symbols import c, q1, q2, rho
 
 DIGITS = 30
 QUADRATURE_TOLERANCE = 1e-10
-_COVARIANCES = [("1", "1", "1/2"), ("3/2", "2/3", "-2/5"), ("1/2", "2", "7/10"), ("2", "1/4", "1/10"), ("7/5", "6/5", "-1")]
+_COVARIANCES = [
+    ("1", "1", "1/2"),
+    ("3/2", "2/3", "-2/5"),
+    ("1/2", "2", "7/10"),
+    ("2", "1/4", "1/10"),
+    ("7/5", "6/5", "-1"),
+]
 _CORRELATIONS = ["1/2", "-2/5", "9/10", "1/10", "-19/20"]
 
 
@@ -79,7 +85,9 @@ def by_quadrature(lhs: Expectation, rhs: sp.Expr, count: int = 3) -> Check:
         if not error < QUADRATURE_TOLERANCE:
             raise StepFails(f"at {_show(at)} quadrature gives {left:.15g} and the formula {right:.15g}")
         worst, points = max(worst, error), points + 1
-    return Check("quadrature", f"two-dimensional Gauss-Legendre at {points} points, difference at most {worst:.0e}; not a proof")
+    return Check(
+        "quadrature", f"two-dimensional Gauss-Legendre at {points} points, difference at most {worst:.0e}; not a proof"
+    )
 
 
 def samples(symbols: set[sp.Basic]) -> Iterator[dict[sp.Symbol, sp.Expr]]:

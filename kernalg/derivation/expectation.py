@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,11 @@ class Expectation(sp.Expr):
 
     def _latex(self, printer: Any) -> str:
         f, g = (printer._print(a.subs(x, sp.Symbol(s))) for a, s in zip(self.args, "uv", strict=True))
-        return rf"\mathbb{{E}}\left[\left({f}\right)\left({g}\right)\right]" if g != "1" else rf"\mathbb{{E}}\left[{f}\right]"
+        return (
+            rf"\mathbb{{E}}\left[\left({f}\right)\left({g}\right)\right]"
+            if g != "1"
+            else rf"\mathbb{{E}}\left[{f}\right]"
+        )
 
     def _sympystr(self, printer: Any) -> str:
         f, g = (printer._print(a.subs(x, sp.Symbol(s))) for a, s in zip(self.args, "uv", strict=True))
@@ -65,7 +70,7 @@ def quadrature(expectation: Expectation, at: dict[sp.Symbol, sp.Expr]) -> float:
 
 def _panels(points: list[float]) -> list[tuple[float, float]]:
     edges = [-_REACH, *(min(max(p, -_REACH), _REACH) for p in points), _REACH]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 def _numeric(branch: sp.Expr, values: np.ndarray) -> np.ndarray:

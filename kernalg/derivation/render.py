@@ -24,7 +24,14 @@ def markdown(d: Derivation) -> str:
     if d.introduction:
         lines += [d.introduction, ""]
     for s in d.steps:
-        lines += [f"**{s.id}.** {_sentence(s.because)}", "", f"$$ {s.statement_latex} $$", "", f"*Checked* — {s.checked}.", ""]
+        lines += [
+            f"**{s.id}.** {_sentence(s.because)}",
+            "",
+            f"$$ {s.statement_latex} $$",
+            "",
+            f"*Checked* — {s.checked}.",
+            "",
+        ]
     return "\n".join([*lines, *_ending(d), *_references(d, "- ")]).rstrip() + "\n"
 
 

@@ -102,7 +102,15 @@ class Derivation:
         return self._record(lhs, "=", rhs, because, checked)
 
     def integrate(
-        self, lhs: sp.Expr, rhs: sp.Expr, *, derivative: sp.Expr, symbol: sp.Symbol, point: sp.Expr, value: sp.Expr, because: str
+        self,
+        lhs: sp.Expr,
+        rhs: sp.Expr,
+        *,
+        derivative: sp.Expr,
+        symbol: sp.Symbol,
+        point: sp.Expr,
+        value: sp.Expr,
+        because: str,
     ) -> Step:
         """lhs = rhs because both have the same derivative in `symbol` and the same value at one point."""
         try:

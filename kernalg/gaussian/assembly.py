@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from math import isqrt
+from typing import Any
 
 import sympy as sp
 from sympy.polys.fields import FracElement
@@ -46,7 +47,7 @@ def assemble(total: Combination, field: ConstantField) -> sp.Expr:
 
 def _probabilities(
     field: ConstantField, probability: tuple[FracElement, ...]
-) -> list[tuple[FracElement, dict[str, object]]]:
+) -> list[tuple[FracElement, dict[str, Any]]]:
     """A probability factor as a sum of (weight, fields of Term)."""
     one = field.field.one
     if len(probability) == 2:
@@ -93,7 +94,9 @@ def _split_radicand(field: ConstantField, radicand: FracElement) -> tuple[FracEl
         if power % 2:
             squarefree *= factor
     if content < 0:
-        raise NoClosedForm("the Gaussian moment is infinite: exp(A x^2) with A > 0 grows faster than the density decays")
+        raise NoClosedForm(
+            "the Gaussian moment is infinite: exp(A x^2) with A > 0 grows faster than the density decays"
+        )
     # sqrt(p/q) = sqrt(p q)/q, and the largest square leaves the root
     integer = int(content.p * content.q)
     outside = _square_part(integer)
@@ -186,5 +189,3 @@ def _ratio(field: ConstantField, numerator: FracElement, radicand: FracElement) 
         return sp.S.Zero
     scale, term = _split_radicand(field, radicand)
     return field.expr(field.reduce(numerator * scale)) / sp.sqrt(field.expr(term.radicand) * term.integer)
-
-

@@ -269,6 +269,20 @@ def derivative(atoms: Atoms) -> Atoms:
     return collect(out)
 
 
+def reflect(atoms: Atoms) -> Atoms:
+    """The atoms of x -> f(-x)."""
+    return collect(
+        Atom(
+            a.coefficient * (-1) ** a.power,
+            a.power,
+            a.quadratic,
+            -a.linear,
+            None if a.gate is None else Gate(-a.gate.shift, a.gate.variance, -a.gate.sign),
+        )
+        for a in atoms
+    )
+
+
 def collect(atoms: Iterable[Atom]) -> Atoms:
     """Sum the coefficients of equal shapes; drop what cancels."""
     sums: dict[tuple[int, sp.Expr, sp.Expr, Gate | None], sp.Expr] = {}

@@ -141,6 +141,4 @@ def _threshold(
     field: ConstantField, gate: Gate, mean: FracElement, own: FracElement, with_u: FracElement, with_v: FracElement
 ) -> Threshold:
     s = gate.sign
-    return Threshold(
-        s * (mean + field.element(gate.shift)), own + field.element(gate.variance), s * with_u, s * with_v
-    )
+    return Threshold(s * (mean + field.element(gate.shift)), own + field.element(gate.variance), s * with_u, s * with_v)

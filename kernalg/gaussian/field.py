@@ -121,7 +121,7 @@ class ConstantField:
 
     def sample(self, element: FracElement) -> float:
         """Real part at one point of the domain: small variances, a smaller covariance."""
-        values = []
+        values: list[complex] = []
         for i, v in enumerate(self._value):
             if i < 3:
                 values.append((0.011, 0.013, 0.003)[i])
@@ -190,9 +190,7 @@ def _rational(number: object) -> sp.Rational:
     return sp.Rational(int(number.numerator), int(number.denominator))  # type: ignore[attr-defined]
 
 
-def _find_generators(
-    expr: sp.Expr, symbols: list[sp.Symbol], roots: dict[sp.Expr, int], opaque: set[sp.Expr]
-) -> None:
+def _find_generators(expr: sp.Expr, symbols: list[sp.Symbol], roots: dict[sp.Expr, int], opaque: set[sp.Expr]) -> None:
     if expr.is_Rational or expr in symbols:
         return
     if isinstance(expr, sp.Add | sp.Mul):
@@ -213,5 +211,3 @@ def _find_generators(
         symbols.append(expr)
         return
     opaque.add(expr)
-
-

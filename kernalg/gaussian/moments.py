@@ -16,10 +16,9 @@ probabilities: 1, Phi or Phi_2. Everything else is arithmetic in a field, so the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sympy.polys.fields import FracElement
-
-Element = FracElement
+Element = Any  # a SymPy FracElement; SymPy ships no types
 
 
 @dataclass(frozen=True, slots=True)

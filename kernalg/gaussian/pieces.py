@@ -71,7 +71,7 @@ def _resolve(head: type, points: list[sp.Expr], rows: list[tuple[sp.Expr, ...]])
         for gap in gaps:
             extra += _real_zeros(gap)
     finer = _ordered([*points, *extra])
-    branches = []
+    branches: list[sp.Expr] = []
     for sample in _samples(finer):
         row = rows[_index(points, sample)]
         if head in (sp.Max, sp.Min):
@@ -82,8 +82,8 @@ def _resolve(head: type, points: list[sp.Expr], rows: list[tuple[sp.Expr, ...]])
                     best = candidate
             branches.append(best)
         else:
-            positive = _is_positive(row[0].subs(x, sample)) if row[0] != 0 else None
-            branches.append(_one_sided(head, row[0], positive))
+            side = _is_positive(row[0].subs(x, sample)) if row[0] != 0 else None
+            branches.append(_one_sided(head, row[0], side))
     return Pieces(tuple(finer), tuple(branches))
 
 

@@ -16,7 +16,7 @@ from kernalg.errors import DomainError
 from kernalg.formula import exact_number
 from kernalg.network.layers import Dense, Layer
 from kernalg.network.profile import Profile
-from kernalg.network.recursion import on_diagonal, on_pair
+from kernalg.network.recursion import on_diagonal, on_opposites, on_pair
 
 if TYPE_CHECKING:
     from flint import arb
@@ -92,11 +92,19 @@ class Kernel:
             if v.free_symbols:
                 raise DomainError(f"{name} = {v} is symbolic; numbers are needed (profile().expr is the formula)")
         if v1.is_negative or v2.is_negative or (v1 * v2 - cov**2).is_negative:
-            raise DomainError(f"q1 = {v1}, q2 = {v2}, c = {cov} is not a covariance: q1, q2 >= 0 and c^2 <= q1 q2 are needed")
+            raise DomainError(
+                f"q1 = {v1}, q2 = {v2}, c = {cov} is not a covariance: q1, q2 >= 0 and c^2 <= q1 q2 are needed"
+            )
         part = int(self.kind == "ntk")
-        if v1 == v2 == cov:
-            return enclose(lambda v: on_diagonal(self.layers, v)[part], [v1], digits)
-        return enclose(lambda *v: on_pair(self.layers, *v, tangent=bool(part))[part], [v1, v2, cov], digits)
+
+        def value(*at: Any) -> Any:
+            if v1 == v2 == cov:
+                return on_diagonal(self.layers, at[0])[part]
+            if v1 == v2 == -cov:
+                return on_opposites(self.layers, at[0])[part]
+            return on_pair(self.layers, *at, tangent=bool(part))[part]
+
+        return enclose(value, [v1, v2, cov], digits)
 
     def profile(self) -> Profile:
         """The kernel on the sphere |x|^2 = d, as a function of rho = x.x'/d."""

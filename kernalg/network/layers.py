@@ -34,7 +34,9 @@ class Dense:
         for name in ("w_var", "b_var"):
             value = exact_number(getattr(self, name), name)
             if value.is_negative:
-                raise DomainError(f"Dense({name}={value}): a variance is not negative (a standard deviation is squared first)")
+                raise DomainError(
+                    f"Dense({name}={value}): a variance is not negative (a standard deviation is squared first)"
+                )
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:

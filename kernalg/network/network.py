@@ -59,7 +59,11 @@ class Network:
         )
 
     def __repr__(self) -> str:
-        return "serial(" + ", ".join(repr(layer) if isinstance(layer, Dense) else layer.name for layer in self.layers) + ")"
+        return (
+            "serial("
+            + ", ".join(repr(layer) if isinstance(layer, Dense) else layer.name for layer in self.layers)
+            + ")"
+        )
 
 
 def serial(*layers: Layer | str | sp.Expr) -> Network:

@@ -15,7 +15,7 @@ from kernalg.enclosure.balls import BallFunction, ball_function, bits_for, check
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.formula import exact_number, parse
 from kernalg.network.layers import Dense, Layer
-from kernalg.network.recursion import on_diagonal, on_pair
+from kernalg.network.recursion import on_diagonal, on_opposites, on_pair
 from kernalg.symbols import c, q1, q2, rho
 
 MAX_TERMS = 100_000
@@ -93,8 +93,8 @@ class Profile(_Profile):
     def ball(self, at: arb | acb, analytic: bool = False) -> Any:
         """Enclosure of the value at a real or complex ball, at the current precision."""
         one = arb(1)
-        if isinstance(at, arb) and at.is_exact() and at == one:
-            return on_diagonal(self.layers, one)[self.kind == "ntk"]
+        if isinstance(at, arb) and at.is_exact() and abs(at) == one:
+            return (on_diagonal if at == one else on_opposites)(self.layers, one)[self.kind == "ntk"]
         return on_pair(self.layers, one, one, at, tangent=self.kind == "ntk", analytic=analytic)[self.kind == "ntk"]
 
     def series(self, terms: int) -> arb_series:

@@ -1,7 +1,7 @@
 """The layer recursion in balls: one step a layer, nothing expanded.
 
-A state carries both variances, the covariance and the tangent kernel. Equal inputs are followed by the one-variable
-formulas, a zero input by the factorised ones, so neither meets the 0/0 of the two-variable formula.
+A state carries both variances, the covariance and the tangent kernel. Equal and opposite inputs are followed by the
+one-variable formulas, a zero input by the factorised ones, so that none meets the 0/0 of the two-variable formula.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ def _diagonal_function(activation: Activation, derivative: bool) -> BallFunction
 
 
 @lru_cache(maxsize=256)
+def _antidiagonal_function(activation: Activation, derivative: bool) -> BallFunction:
+    return ball_function(_dual(activation, derivative).antidiagonal, (q1,))
+
+
+@lru_cache(maxsize=256)
 def _zero_function(activation: Activation, derivative: bool, both: bool) -> BallFunction:
     """f(0) E f(sqrt(q1) Z), or f(0)^2."""
     return ball_function(_dual(activation, derivative).at_zero_variance(sp.S.Zero, sp.S.Zero if both else q1), (q1,))
@@ -57,12 +62,44 @@ def on_diagonal(layers: Sequence[Layer], variance: arb) -> tuple[arb, arb]:
     return k, t
 
 
+def on_opposites(layers: Sequence[Layer], variance: arb) -> tuple[Value, Value]:
+    """(K, T) of an input and its negative.
+
+    u = -v holds until a bias or a function that is not odd; from there on the pair is an ordinary one.
+    """
+    v, t = variance, arb(0)
+    for i, layer in enumerate(layers):
+        if isinstance(layer, Dense) and not layer.b_var.is_zero:
+            return on_pair(layers[i:], v, v, -v, start=t)
+        if isinstance(layer, Dense):
+            v = ball(layer.w_var) * v
+            t = -v + ball(layer.w_var) * t
+        elif _is_zero(v):
+            return on_pair(layers[i:], v, v, -v, start=t)
+        else:
+            k, t = _antidiagonal_function(layer, False)(v), t * _antidiagonal_function(layer, True)(v)
+            v = _diagonal_function(layer, False)(v)
+            if layer.parity != "odd":
+                return on_pair(layers[i + 1 :], v, v, k, start=t)
+    return -v, t
+
+
 def on_pair(
-    layers: Sequence[Layer], v1: arb, v2: arb, covariance: Value, *, tangent: bool = True, analytic: bool = False
+    layers: Sequence[Layer],
+    v1: arb,
+    v2: arb,
+    covariance: Value,
+    *,
+    tangent: bool = True,
+    analytic: bool = False,
+    start: Value | None = None,
 ) -> tuple[Value, Value]:
-    """(K, T) of two different inputs; with `tangent=False` the derivative duals are not evaluated and T is 0."""
+    """(K, T) of two different inputs, T beginning at `start`.
+
+    With `tangent=False` the derivative duals are not evaluated and T is 0.
+    """
     k: Any = covariance
-    t: Any = arb(0)
+    t: Any = arb(0) if start is None else start
     for layer in layers:
         if isinstance(layer, Dense):
             k, t = _dense(layer, k, t) if tangent else (ball(layer.w_var) * k + ball(layer.b_var), t)

@@ -7,8 +7,9 @@ multiplicity N(d, k). Each level is computed by the first of these that applies,
 
 * *parity*, *polynomial*: the profile is a polynomial in the even or odd powers: finite sums, exact zeros;
 * *series*: Taylor coefficients with a rigorous remainder, if they are non-negative (every network kernel);
-* *Gauss*: Gauss-Legendre in the angle with extra bits, the error estimated from twice the nodes (double precision);
-* *enclosure*: certified adaptive quadrature (when digits are asked for, or Gauss does not settle).
+* *trapezoid*: if they are, but the series is slow: the trapezoidal rule in artanh, with a rigorous error;
+* *Gauss*: any other profile: Gauss-Legendre in the angle, the error estimated by doubling the nodes;
+* *enclosure*: adaptive ball quadrature, where digits are asked of such a profile or Gauss does not settle.
 
 References: Bach (JMLR 18, 2017); Bietti & Bach, *Deep equals shallow for ReLU networks in kernel regimes* (2021).
 """
@@ -33,6 +34,7 @@ from kernalg.spectrum.sphere_series import (
     eigenvalues_of_finite_classes,
     finite_parity_classes,
 )
+from kernalg.spectrum.sphere_trapezoid import eigenvalues_by_trapezoid
 
 _DOUBLE_DIGITS = 14
 _MOST_DEGREES = 2000
@@ -114,16 +116,18 @@ def spectrum(K: Any, space: Sphere, degree: int = 20, digits: int | None = None)
     classes = finite_parity_classes(profile, degree)
     found = eigenvalues_of_finite_classes(profile, d, levels, classes, goal)
     if profile.nonnegative:
-        found |= eigenvalues_by_series(profile, d, [k for k in levels if k not in found], goal, at_one)
+        by_series, scales = eigenvalues_by_series(profile, d, [k for k in levels if k not in found], goal, at_one)
+        by_rule = eigenvalues_by_trapezoid(profile, d, scales, goal, at_one)
+        found |= by_series | {k: (value, "trapezoid") for k, value in by_rule.items()}
     estimates: dict[int, arb] = {}
     missing = [k for k in levels if k not in found]
-    scales = {}
+    unsettled = {}
     for k, (value, difference, agreed) in eigenvalues_by_gauss(profile, d, missing, 8 if certified else goal).items():
         if agreed and not certified:
             found[k], estimates[k] = (value, "Gauss"), difference
         else:
-            scales[k] = value
-    found |= {k: (value, "enclosure") for k, value in eigenvalues_by_enclosure(profile, d, scales, goal).items()}
+            unsettled[k] = value
+    found |= {k: (value, "enclosure") for k, value in eigenvalues_by_enclosure(profile, d, unsettled, goal).items()}
 
     values = [found[k][0] for k in levels]
     eigenvalues = [float(value.mid()) for value in values]

@@ -4,8 +4,8 @@ r"""Eigenvalues on the sphere by quadrature in the angle.
           c_d=\frac{\Gamma(d/2)}{\sqrt\pi\,\Gamma((d-1)/2)}
 
 The square-root singularities that ReLU-type kernels have at :math:`\pm1` are analytic in the angle. The integral
-cancels down to :math:`\lambda_k` from values of the size of K, so it is done with as many bits more as there are between
-the two.
+cancels down to :math:`\lambda_k` from values of the size of K, so it is done with as many bits more as there are
+between the two.
 """
 
 from __future__ import annotations
@@ -20,13 +20,10 @@ from kernalg.enclosure.integrals import gauss_legendre
 from kernalg.errors import PrecisionError
 from kernalg.expansion.taylor import log_largest_weight
 from kernalg.expansion.zonal import zonal_balls
-from kernalg.spectrum.sphere_profile import Profile
+from kernalg.spectrum.sphere_profile import Profile, density_constant
 
 _MOST_NODES = 4096
-
-
-def _density_constant(d: int) -> arb:
-    return (arb(d) / 2).gamma() / (arb.pi().sqrt() * (arb(d - 1) / 2).gamma())
+_MOST_EVALUATIONS = 20_000
 
 
 def _cancelled_bits(d: int, k: int) -> int:
@@ -89,13 +86,11 @@ def _gauss_rule(profile: Profile, d: int, levels: list[int], nodes: int, bits: i
             zonal = zonal_balls(levels[-1], d, cosine)
             for k in levels:
                 totals[k] += scaled * zonal[k]
-        factor = _density_constant(d) * half_pi
+        factor = density_constant(d) * half_pi
         return {k: total * factor for k, total in totals.items()}
 
 
-def eigenvalues_by_enclosure(
-    profile: Profile, d: int, scales: Mapping[int, arb], digits: int
-) -> dict[int, arb]:
+def eigenvalues_by_enclosure(profile: Profile, d: int, scales: Mapping[int, arb], digits: int) -> dict[int, arb]:
     """Certified integrals, to `digits` digits of the eigenvalues.
 
     `scales` gives an estimate of each eigenvalue; only the tolerance of the first attempt rests on it.
@@ -127,15 +122,13 @@ def eigenvalues_by_enclosure(
             return found
         bits *= 2
     raise PrecisionError(
-        f"{digits} digits were asked of the eigenvalue(s) of degree {sorted(pending)} and {reached} reached. The profile "
-        "may have a kink inside (-1, 1), or the eigenvalue may be 0; ask fewer digits or a lower degree."
+        f"{digits} digits were asked of the eigenvalues of degree {sorted(pending)} and {reached} reached. The "
+        "profile may have a kink inside (-1, 1), or the eigenvalue may be 0; ask fewer digits or a lower degree."
     )
 
 
-def _certified_level(
-    value_at: Callable[[acb, bool], acb], d: int, k: int, bits: int, tolerance: arb
-) -> arb:
-    factor = _density_constant(d)
+def _certified_level(value_at: Callable[[acb, bool], acb], d: int, k: int, bits: int, tolerance: arb) -> arb:
+    factor = density_constant(d)
 
     def integrand(theta: acb, analytic: bool) -> acb:
         value = value_at(theta, analytic)
@@ -147,8 +140,8 @@ def _certified_level(
     middle = acb(arb.pi() / 2)
     goal = tolerance / (2 * factor)
     relative = arb(2) ** -bits
-    left = acb.integral(integrand, acb(0), middle, rel_tol=relative, abs_tol=goal)
-    right = acb.integral(integrand, middle, acb(arb.pi()), rel_tol=relative, abs_tol=goal)
+    left = acb.integral(integrand, acb(0), middle, rel_tol=relative, abs_tol=goal, eval_limit=_MOST_EVALUATIONS)
+    right = acb.integral(integrand, middle, acb(arb.pi()), rel_tol=relative, abs_tol=goal, eval_limit=_MOST_EVALUATIONS)
     return factor * (left + right).real
 
 
@@ -163,7 +156,15 @@ def _remembered(ball: Callable[..., acb]) -> Callable[[acb, bool], acb]:
         )  # fmt: skip
         value = memory.get(key)
         if value is None:
-            value = memory[key] = acb(ball(theta.cos(), analytic=analytic))
+            value = memory[key] = acb(ball(_cosine(theta), analytic=analytic))
         return value
 
     return value_at
+
+
+def _cosine(theta: acb) -> acb:
+    """cos(theta), with 1 - |cos| relatively accurate on a box near 0 or pi (Arb's own radius is that of theta)."""
+    if abs(theta) < 1:
+        return 1 - 2 * (theta / 2).sin() ** 2
+    rest = arb.pi() - theta
+    return 2 * (rest / 2).sin() ** 2 - 1 if abs(rest) < 1 else theta.cos()

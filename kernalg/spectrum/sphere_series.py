@@ -5,8 +5,8 @@ r"""Eigenvalues on the sphere from the Taylor coefficients of the profile at 0, 
 Two situations admit a bound of what a truncation leaves out.
 
 * All :math:`a_m\ge0` (every network kernel: a positive definite function on all spheres, Schoenberg 1942). Then the
-  coefficients of one parity beyond m = M add up to :math:`R=\tfrac12(K(1)\pm K(-1))-\sum_{m\le M}a_m`, and the remainder
-  lies between 0 and R times the largest weight beyond M.
+  coefficients of one parity beyond m = M add up to :math:`R=\tfrac12(K(1)\pm K(-1))-\sum_{m\le M}a_m`, and the
+  remainder lies between 0 and R times the largest weight beyond M.
 * One parity class is a polynomial (ReLU tangent kernels of one layer are, in odd degrees; so is every polynomial
   kernel). Then the sum is finite, and the eigenvalues beyond its degree are exactly 0.
 """
@@ -23,7 +23,7 @@ from kernalg.errors import InternalError, PrecisionError
 from kernalg.expansion.taylor import first_weight, log_largest_weight, weight_ratio
 from kernalg.spectrum.sphere_profile import Profile
 
-_LADDER = (64, 256, 1024, 4096)
+_LADDER = (64, 256, 1024)
 # Points of (0, 1) where a parity class is compared with its polynomial.
 _WITNESSES = ((1, 3), (5, 7), (9, 10), (97, 100))
 
@@ -38,9 +38,9 @@ def taylor_coefficients(profile: Profile, bits: int, terms: int) -> list[arb]:
 def finite_parity_classes(profile: Profile, degree: int) -> dict[int, int]:
     """Parities (0 even, 1 odd) in which the profile is a polynomial, with that polynomial's degree (-1: it is 0).
 
-    The coefficients of the class beyond its degree vanish at two precisions (one that is 1e-90 rather than 0 shows at the
-    higher one), and the class equals its polynomial to full precision at four points, which sees the coefficients beyond
-    those computed.
+    The coefficients of the class beyond its degree vanish at two precisions (one that is 1e-90 rather than 0 shows at
+    the higher one), and the class equals its polynomial to full precision at four points, which sees the coefficients
+    beyond those computed.
     """
     terms = max(_LADDER[0], degree + 48)
     low, high = (taylor_coefficients(profile, bits, terms) for bits in (256, 640))
@@ -110,11 +110,13 @@ def _weighted_sum(coefficients: Sequence[arb], d: int, k: int) -> arb:
 
 def eigenvalues_by_series(
     profile: Profile, d: int, levels: Iterable[int], digits: int, at_one: arb
-) -> dict[int, tuple[arb, str]]:
+) -> tuple[dict[int, tuple[arb, str]], dict[int, arb]]:
     """The levels whose series reach `digits` digits with their remainder bound; non-negative coefficients only.
 
-    `at_one` encloses K(1). The number of terms grows only as long as the bound says it will suffice.
+    `at_one` encloses K(1). The number of terms grows only as long as the bound says it will suffice. Returns the
+    enclosures with the method, in words, and lower bounds (the partial sums) of the levels not reached.
     """
+    lower: dict[int, arb] = {}
     pending = set(levels)
     found: dict[int, tuple[arb, str]] = {}
     terms, largest = max(_LADDER[0], 2 * max(pending, default=0) + 32), _LADDER[-1]
@@ -133,7 +135,9 @@ def eigenvalues_by_series(
                 if has_digits(value, digits):
                     found[k] = value, f"series, {used} terms"
                     pending.discard(k)
-                elif not has_digits(partial, digits + 1):
+                    continue
+                lower[k] = partial.mid()
+                if not has_digits(partial, digits + 1):
                     rough = True
                 else:
                     useful.update(_sufficient_terms(d, k, partial, a, totals[k % 2], digits))
@@ -145,7 +149,7 @@ def eigenvalues_by_series(
         if not worth or terms >= largest:
             break
         terms = worth[0]
-    return found
+    return found, {k: lower[k] for k in pending}
 
 
 def _class_totals(at_one: arb, at_minus_one: arb) -> tuple[arb, arb]:
@@ -197,5 +201,3 @@ def _sufficient_terms(d: int, k: int, partial: arb, a: Sequence[arb], total: arb
     if rest <= 0:
         return [n for n in _LADDER if n > len(a)][:1]
     return [n for n in _LADDER if n > len(a) and math.log(rest) + log_largest_weight(d, k, (n - k) // 2) < goal]
-
-

@@ -13,7 +13,10 @@ from kernalg.gaussian.atoms import decompose, derivative
 from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
 from kernalg.symbols import bivariate_normal_cdf, c, normal_cdf, q1, q2, x
 
-POINTS = [{q1: sp.Rational(3, 2), q2: sp.Rational(2, 3), c: -sp.Rational(2, 5)}, {q1: sp.Rational(1, 2), q2: sp.S(2), c: sp.Rational(7, 10)}]
+POINTS = [
+    {q1: sp.Rational(3, 2), q2: sp.Rational(2, 3), c: -sp.Rational(2, 5)},
+    {q1: sp.Rational(1, 2), q2: sp.S(2), c: sp.Rational(7, 10)},
+]
 D = q1 * q2 - c**2
 quadrant = sp.Rational(1, 4) + sp.asin(c / sp.sqrt(q1 * q2)) / (2 * sp.pi)
 a, b, s = sp.Symbol("a", positive=True), sp.Symbol("b", positive=True), sp.Symbol("s", real=True)
@@ -109,7 +112,9 @@ def test_price(phi: sp.Expr) -> None:
 @pytest.mark.parametrize("phi", [p for p, _ in EXACT] + FUNCTIONS, ids=str)
 def test_diagonal_is_the_limit_of_the_pair(phi: sp.Expr) -> None:
     atoms = decompose(phi)
-    diagonal = expectation_at_equality(atoms, atoms).subs({a: sp.Rational(3, 4), b: sp.Rational(6, 5), s: -sp.Rational(1, 3)})
+    diagonal = expectation_at_equality(atoms, atoms).subs(
+        {a: sp.Rational(3, 4), b: sp.Rational(6, 5), s: -sp.Rational(1, 3)}
+    )
     numeric = phi.subs({a: sp.Rational(3, 4), b: sp.Rational(6, 5), s: -sp.Rational(1, 3)})
     with mpmath.workdps(20):
         f = sp.lambdify(x, numeric.rewrite(sp.erf), "mpmath")
@@ -122,9 +127,9 @@ def test_diagonal_is_the_limit_of_the_pair(phi: sp.Expr) -> None:
 
 def test_cross_expectations() -> None:
     relu, gelu = decompose(sp.Max(x, 0)), decompose(x * normal_cdf(x))
-    expected = c * (
-        sp.Rational(1, 4) + sp.asin(c / sp.sqrt(q1 * (1 + q2))) / (2 * sp.pi)
-    ) + q2 * sp.sqrt(q1 * (1 + q2) - c**2) / (2 * sp.pi * (1 + q2))
+    expected = c * (sp.Rational(1, 4) + sp.asin(c / sp.sqrt(q1 * (1 + q2))) / (2 * sp.pi)) + q2 * sp.sqrt(
+        q1 * (1 + q2) - c**2
+    ) / (2 * sp.pi * (1 + q2))
     assert all(close(expectation(relu, gelu), expected, at) for at in POINTS)
     swapped = expectation(gelu, relu).subs({q1: q2, q2: q1}, simultaneous=True)
     assert all(close(swapped, expected, at) for at in POINTS)

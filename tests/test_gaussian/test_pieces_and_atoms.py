@@ -34,7 +34,15 @@ FUNCTIONS = [
 @pytest.mark.parametrize("phi", FUNCTIONS, ids=str)
 def test_atoms_sum_to_the_function(phi: sp.Expr) -> None:
     total = sp.Add(*(a.expr for a in decompose(phi)))
-    for point in (-3, -sp.Rational(7, 5), -sp.Rational(1, 7), sp.Rational(1, 9), sp.Rational(4, 5), sp.Rational(9, 4), 7):
+    for point in (
+        -3,
+        -sp.Rational(7, 5),
+        -sp.Rational(1, 7),
+        sp.Rational(1, 9),
+        sp.Rational(4, 5),
+        sp.Rational(9, 4),
+        7,
+    ):
         difference = sp.N((total - phi).subs(x, point), 30)
         assert abs(difference) < sp.Float("1e-24") * (1 + abs(sp.N(phi.subs(x, point)))), point
 

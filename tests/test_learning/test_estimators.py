@@ -93,3 +93,18 @@ def test_refusals_name_what_was_given(gram, y, ridge, word):
     for estimator in (ridge_estimates, kernel_alignment_risk):
         with pytest.raises(DomainError, match=word):
             estimator(gram, y, ridge)
+
+
+def test_every_singular_matrix_is_refused_without_ridge():
+    """Rounding lets Cholesky pass on some of them; a pivot of the size of rounding gives them away."""
+    passed = 0
+    for seed in range(60):
+        X = np.random.default_rng(seed).standard_normal((4, 2))
+        try:
+            np.linalg.cholesky(X @ X.T)
+            passed += 1
+        except np.linalg.LinAlgError:
+            pass
+        with pytest.raises(DomainError, match="singular"):
+            ridge_estimates(X @ X.T, np.ones(4), 0.0)
+    assert passed > 0
