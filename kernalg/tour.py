@@ -26,7 +26,7 @@ import kernalg
 from kernalg.activation.activation import Activation, activation
 from kernalg.derivation.engine import derivation
 from kernalg.derivation.steps import Derivation
-from kernalg.errors import DomainError, InternalError, MissingExtra, NoClosedForm
+from kernalg.errors import DomainError, InternalError, MissingExtra, NoClosedForm, PrecisionError
 from kernalg.formula import exact_number
 from kernalg.learning.eigenlearning import LearningCurve, learning_curve
 from kernalg.learning.measured import MeasuredCurve
@@ -39,6 +39,7 @@ from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.sphere import Sphere, spectrum
 
 DIGITS = 50
+_LARGEST = 1e100  # of K(x, x); squares of it must stay in float64
 _PACKAGES = ("numpy", "scipy", "numba", "sympy", "mpmath", "python-flint", "scikit-learn", "matplotlib")
 # Well-known functions outside the class of closed forms, and what to take instead.
 _STAND_INS = {
@@ -258,20 +259,24 @@ def run(
     settings = Settings(
         phi.name, str(phi.expr), int(depth), *(str(exact_number(v, n)) for v, n in ((w_var, "w_var"), (b_var, "b_var"))), seed
     )
-    network.ntk.value(1, 1, 1, digits=15)  # refuses parameters and infinite expectations before any work
+    _check_size(network)
     folder = _fresh_folder(Path(out))
     report = reporter(progress)
-    watch = Stopwatch(8, report)
+    watch = Stopwatch(9, report)
     try:
         with watch.step("deriving the dual"):
             steps = derivation(phi.dual)
+        with watch.step("compiling the kernels"):
+            start = time.perf_counter()
+            network.ntk.nngp_and_ntk(np.ones((2, 2)))  # equal rows need all of the code
+            compile_seconds = time.perf_counter() - start
         with watch.step("network kernels on the sphere"):
             table = _profile_table(network)
         with watch.step(f"{DIGITS} certified digits"):
             agreements = (_dual_by_hermite_series(phi), _ntk_by_taylor_series(network))
         X, Y = _digits(data_module, scale.digits_points)
-        with watch.step("compiling, Gram matrices of the digits"):
-            gram, timing = _gram(network, X, scale, seed)
+        with watch.step("Gram matrices of the digits"):
+            gram, timing = _gram(network, X, compile_seconds, scale, seed)
         with watch.step("spectrum on the sphere"):
             sphere_spectrum = spectrum(network.ntk, Sphere(scale.dimension), degree=scale.degree)
         with watch.step("learning curves on the sphere"):
@@ -314,6 +319,19 @@ def _closed(given: str | sp.Expr | Activation) -> Activation:
     return phi
 
 
+def _check_size(network: Network) -> None:
+    """Refuse, before any work, a kernel that is infinite, beyond float64 or zero on the sphere |x|^2 = d."""
+    advice = "take a smaller --w-var, fewer layers, or an activation that grows more slowly"
+    try:
+        size = float(network.ntk.value(1, 1, 1, digits=15))
+    except PrecisionError as error:
+        raise DomainError(f"the kernel of this network has no finite value on the sphere |x|^2 = d: {advice}") from error
+    if size > _LARGEST:
+        raise DomainError(f"the kernel of this network is {size:.3g} on the sphere |x|^2 = d, too large to work with: {advice}")
+    if size == 0:
+        raise DomainError("the kernel of this network is 0: its activation or its weight variance vanishes; nothing is learned")
+
+
 def _profile_table(network: Network) -> ProfileTable:
     rows = []
     for end in range(2, len(network.layers), 2):
@@ -328,16 +346,18 @@ def _profile_table(network: Network) -> ProfileTable:
                 ntk=float(after.ntk.value(1, 1, 1, digits=15)),
             )
         )
-    # Equal steps in the angle: the profile of a kinked activation is steep at both ends.
-    rho = [sp.Rational(round(10**6 * math.cos(math.pi * i / 60)), 10**6) for i in range(60, -1, -1)]
-    nngp, ntk = network.nngp.profile(), network.ntk.profile()
+    # Equal steps in the angle: the profile of a kinked activation is steep at both ends. Where inputs are nearly equal or
+    # opposite some compiled formulas have no value; a picture does without.
+    angle = np.append(np.linspace(np.pi - 0.03, 0.03, 60), 0)
+    circle = math.sqrt(2) * np.column_stack([np.cos(angle), np.sin(angle)])
+    on_circle = network.ntk.nngp_and_ntk(circle[-1:], circle)
     return ProfileTable(
         layers=tuple(rows),
-        rho=np.array(rho, dtype=float),
-        nngp=np.array([nngp.value(r, digits=15) for r in rho], dtype=float),
-        ntk=np.array([ntk.value(r, digits=15) for r in rho], dtype=float),
-        nngp_taylor=nngp.taylor(8),
-        ntk_taylor=ntk.taylor(8),
+        rho=np.cos(angle),
+        nngp=on_circle[0][0],
+        ntk=on_circle[1][0],
+        nngp_taylor=network.nngp.profile().taylor(8),
+        ntk_taylor=network.ntk.profile().taylor(8),
     )
 
 
@@ -382,11 +402,10 @@ def _digits(module: Any, points: int) -> tuple[np.ndarray, np.ndarray]:
     return X[:points], np.eye(10)[labels[:points]] - 0.1
 
 
-def _gram(network: Network, X: np.ndarray, scale: Scale, seed: int) -> tuple[np.ndarray, GramTiming]:
+def _gram(
+    network: Network, X: np.ndarray, compile_seconds: float, scale: Scale, seed: int
+) -> tuple[np.ndarray, GramTiming]:
     kernel = network.ntk
-    start = time.perf_counter()
-    kernel.nngp_and_ntk(X[:2])
-    compiled = time.perf_counter() - start
     out = np.empty((2, len(X), len(X)))
     both = _best(lambda: kernel.nngp_and_ntk(X, out=(out[0], out[1])))
     product = _best(lambda: np.matmul(X, X.T, out=out[0]))
@@ -394,7 +413,7 @@ def _gram(network: Network, X: np.ndarray, scale: Scale, seed: int) -> tuple[np.
     pairs = np.random.default_rng(seed).integers(len(X), size=(scale.certified_entries, 2))
     pairs[0] = 0  # an entry of the diagonal is among them
     worst = max(abs(_exact_entry(network, X[i], X[j]) - float(gram[i, j])) for i, j in pairs)
-    timing = GramTiming(*X.shape, compiled, both, product, len(pairs), float(worst / np.abs(gram).max()))
+    timing = GramTiming(*X.shape, compile_seconds, both, product, len(pairs), float(worst / np.abs(gram).max()))
     return gram, timing
 
 
