@@ -102,7 +102,11 @@ def load(text: str) -> ModuleType:
     with _lock:
         if tag not in _loaded:
             path = cache_directory() / f"kernalg_{tag}.py"
-            _write(path, text)
+            try:
+                _write(path, text)
+            except OSError:  # disk full, or quota
+                path = _temporary_directory() / path.name
+                _write(path, text)
             try:
                 _loaded[tag] = _import(path)
             except Exception:

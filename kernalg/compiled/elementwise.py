@@ -11,9 +11,10 @@ import numpy as np
 import sympy as sp
 
 from kernalg.compiled.cache import load
-from kernalg.compiled.gram_source import DOUBLE_DOUBLE_TEXT, GUARD, HEAD, indent, runtime_text
+from kernalg.compiled.gram_source import DOUBLE_DOUBLE_TEXT, GUARD, HEAD, NUDGES, indent, runtime_text
 from kernalg.compiled.inputs import FloatArray, real_array
-from kernalg.compiled.source import Frozen, double_double_lines, float64_lines, freeze
+from kernalg.compiled.printers import double_double_lines, float64_lines
+from kernalg.compiled.source import Frozen, freeze
 from kernalg.compiled.threads import threads
 from kernalg.errors import DomainError
 
@@ -52,6 +53,10 @@ class Elementwise:
     def __repr__(self) -> str:
         return f"elementwise({self.expr}, [{', '.join(self._names)}])"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the formula alone: another process loads the compiled modules from the cache."""
+        return Elementwise, (self.expr, self.symbols)
+
     def __call__(self, *arguments: Any) -> Any:
         """The values, of the broadcast shape; a float64 number when every argument is a number.
 
@@ -83,7 +88,7 @@ class Elementwise:
             part = slice(first, first + _CHUNK)
             pieces = [a[part] for a in flat]
             if module.evaluate(*pieces, out[part]):
-                marked = np.flatnonzero(np.isnan(out[part]))
+                marked = np.flatnonzero(~np.isfinite(out[part]))
                 again = np.empty(marked.size)
                 self._double_double_module.evaluate(*(a[marked] for a in pieces), again)
                 out[part][marked] = again
@@ -97,7 +102,7 @@ class Elementwise:
         frozen, given = self._frozen
         lines, (name,) = float64_lines(frozen, frozen.outputs, given, guard=GUARD, exact_symbols=True)
         body = [*self._loads(frozen), "bad = False", *lines, f"out[i] = nan if bad else {name}"]
-        body.append("marked += out[i] != out[i]")
+        body.append("marked += not abs(out[i]) < np.inf")
         return HEAD + runtime_text(frozen) + self._function("int64", ["marked = 0"], body, ["return marked"])
 
     @cached_property
@@ -114,9 +119,20 @@ class Elementwise:
     def _double_double_module(self) -> ModuleType:
         frozen, given = self._frozen
         lines, (name,) = double_double_lines(frozen, frozen.outputs, given)
-        loads = [line.replace("= ", "= (", 1) + ", 0.0)" for line in self._loads(frozen)]
-        body = [*loads, *lines, f"out[i] = {name}[0]"]
-        return load(DOUBLE_DOUBLE_TEXT + self._function("void", [], body, []))
+        value = indent([*lines, f"return {name}[0]"], 1)
+        arguments = ", ".join(given.values())
+        loads = self._loads(frozen)
+        helper = f'\n\n@njit(error_model="numpy")\ndef value({arguments}, nudge):\n{value}\n'
+        pairs = ", ".join(f"({x}, 0.0)" for x in given.values())
+        body = [
+            *loads,
+            f"out[i] = value({pairs}, 0.0)",
+            "if not np.isfinite(out[i]):",
+            *(f"    near{n} = value({pairs}, {nudge!r})" for n, nudge in enumerate(NUDGES)),
+            "    finite = limit(near0, near1)",
+            "    out[i] = finite if np.isfinite(finite) else out[i]",
+        ]
+        return load(DOUBLE_DOUBLE_TEXT + helper + self._function("void", [], body, []))
 
     def _loads(self, frozen: Frozen) -> list[str]:
         used = {node.value for node in frozen.nodes if node.op == "symbol"}

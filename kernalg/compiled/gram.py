@@ -12,7 +12,7 @@ depend on the number of threads.
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -83,6 +83,14 @@ class CompiledProgram:
         self._dense = np.array(
             [[*double_double(w), *double_double(b), float(g)] for w, b, g in weights], dtype=np.float64
         ).reshape(len(kinds), 5)
+
+    def __repr__(self) -> str:
+        labels = [step.label for step in self.program.steps if isinstance(step, DualStep)]
+        return f"CompiledProgram({len(self.program.steps)} steps: {', '.join(labels) or 'linear'})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the program alone: another process loads the compiled modules from the cache."""
+        return CompiledProgram, (self.program,)
 
     # -- the kernels ----------------------------------------------------------------------------
 
@@ -215,24 +223,43 @@ class CompiledProgram:
             self._refine(left, right, nngp.rows(first, last), ntk.rows(first, last), first, lower)
 
     def _refine(self, left: _Rows, right: _Rows, K: FloatArray, T: FloatArray, first: int, lower: bool) -> None:
-        """Compute the NaN entries of the rows from `first` on again."""
-        wrong = np.isnan(K)
+        """Compute the entries of the rows from `first` on that are not finite again."""
+        wrong = ~np.isfinite(K)
         if lower:
             wrong &= np.arange(K.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
         rows, columns = (np.ascontiguousarray(index) for index in np.nonzero(wrong))
         nngp, ntk = np.empty(rows.size), np.empty(rows.size)
+        rows += first
         self._refine_module.refine(
-            left.X, right.X, rows + first, columns, self._kinds, self._dense, left.K, left.T, nngp, ntk
+            left.X,
+            right.X,
+            rows,
+            columns,
+            self._squares(left.X, rows),
+            self._squares(right.X, columns),
+            self._kinds,
+            self._dense,
+            left.K,
+            left.T,
+            nngp,
+            ntk,
         )
         finite = np.isfinite(nngp) & np.isfinite(ntk)
         if not finite.all():
             e = np.flatnonzero(~finite)[0]
             raise DomainError(
-                f"the kernel of X[{rows[e] + first}] with {'X' if lower else 'Y'}[{columns[e]}] is not a finite "
+                f"the kernel of X[{rows[e]}] with {'X' if lower else 'Y'}[{columns[e]}] is not a finite "
                 "number; the formulas have no value there. Remove one of the rows, or rescale the data"
             )
-        K[rows, columns] = nngp
-        T[rows, columns] = ntk
+        K[wrong] = nngp
+        T[wrong] = ntk
+
+    def _squares(self, X: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
+        """x.x/d of these rows as (hi, lo), every distinct row computed once."""
+        distinct, inverse = np.unique(rows, return_inverse=True)
+        found = np.empty((distinct.size, 2))
+        self._refine_module.squares(X, distinct, found)
+        return found[inverse]
 
 
 class _Panel(NamedTuple):
@@ -265,6 +292,7 @@ def _pair(out: Any) -> tuple[Any, Any]:
     return out[0], out[1]
 
 
+@cache
 def _common() -> ModuleType:
     return load(common_text())
 

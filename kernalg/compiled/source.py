@@ -1,22 +1,14 @@
-"""SymPy expressions frozen to straight-line code, printed in float64 and in double-double.
+"""SymPy expressions frozen to straight-line code: one list of operations, shared by every arithmetic.
 
 `freeze` is the only door: it accepts real expressions built from a fixed list of functions and shares every
-common subexpression. Two printers read the result.
+common subexpression. `printers` writes the result as float64 or double-double statements.
 
-* **float64 with guards.** A sum whose terms may cancel carries the test ``|sum| < guard * size``. Its size is
-  the sum of the sizes of its terms; the size of a product is the product of the sizes; of anything else, the
-  absolute value. So rounding errors are a few ``2**-53 * size``, and while no test fires, no sum has lost more
-  than ``log2(1/guard)`` bits: with ``guard = 2**-10`` a relative error of about ``2**-53 * 2**10 = 1.1e-13``. When
-  one fires, the flag ``bad`` is set, and the caller computes that entry again.
-* **double-double**, about 31 digits, for the entries that were flagged.
-
-So no formula needs a hand-made form for the places where it cancels. Two rewrites keep those places small and
-the inverse sine well conditioned at its ends:
+Two rewrites keep cancellation small and the inverse sine well conditioned at its ends:
 
     P - S**2        =  (sqrt(P) - S) * (sqrt(P) + S)
     asin(S/sqrt(P)) =  atan2(S, sqrt(P - S**2))
 
-The root of such a difference is an operation of its own, `leg`: the leg of a right triangle.
+Such a difference is an operation of its own, `gap`, and its root another, `leg` (of a right triangle).
 """
 
 from __future__ import annotations
@@ -61,7 +53,7 @@ class Node:
     number      the exact SymPy number
     symbol      its name
     add         the signs of the terms, a tuple of +1 and -1
-    leg         None; sqrt(m**2 - n**2) for args (m, n), m >= 0
+    gap, leg    None; m**2 - n**2 and its root, for args (m, n) with m >= 0
     mul, div, sqrt, maximum, minimum, sign, heaviside     None
     call        the function's name
     select      the comparison: args are (left, right, value if true, value if false)
@@ -241,8 +233,8 @@ class _Builder:
         if squares is not None:
             factor, root, other = squares
             m, n = self.build(root), self.build(other)
-            parts = [self.add([(1, m), (-1, n)]), self.add([(1, m), (1, n)])]
-            return self.mul(parts if factor == 1 else [self.number(factor), *parts])
+            gap = self.node("gap", m, n)
+            return gap if factor == 1 else self.mul([self.number(factor), gap])
         terms = []
         for term in sorted(expr.args, key=sp.default_sort_key):
             negative = number_value(term.as_independent(*term.free_symbols, as_Add=False)[0]) < 0
@@ -443,194 +435,3 @@ def double_double(expr: sp.Expr) -> tuple[float, float]:
         raise DomainError(f"{expr} is beyond the range of float64 (1.8e308); rescale the formula")
     with mpmath.workdps(_WORKING_DIGITS):
         return high, float(value - mpmath.mpf(high))
-
-
-# -- printers -----------------------------------------------------------------------------------
-
-
-def _reachable(frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]) -> list[int]:
-    seen: set[int] = set()
-    stack = [i for i in roots if i not in given]
-    while stack:
-        i = stack.pop()
-        if i not in seen:
-            seen.add(i)
-            stack.extend(j for j in frozen.nodes[i].args if j not in given)
-    return sorted(seen)
-
-
-def is_leaf(frozen: Frozen, i: int) -> bool:
-    """A symbol, a number, or a number times a symbol."""
-    node = frozen.nodes[i]
-    if node.op == "mul":
-        return all(frozen.nodes[j].op in ("symbol", "number") for j in node.args) and (
-            sum(frozen.nodes[j].op == "symbol" for j in node.args) == 1
-        )
-    return node.op in ("symbol", "number")
-
-
-def is_guarded(frozen: Frozen, i: int, exact_symbols: bool) -> bool:
-    """Whether node i is a sum whose terms can cancel to something inaccurate."""
-    node = frozen.nodes[i]
-    if node.op != "add" or frozen.nonnegative[i]:
-        return False
-    if all(s < 0 and frozen.nonnegative[j] for s, j in zip(node.value, node.args, strict=True)):
-        return False
-    return not (exact_symbols and all(is_leaf(frozen, j) for j in node.args))
-
-
-def float64_lines(
-    frozen: Frozen,
-    roots: Sequence[int],
-    given: Mapping[int, str],
-    *,
-    guard: float,
-    exact_symbols: bool,
-    scales: Mapping[str, str] | None = None,
-) -> tuple[list[str], list[str]]:
-    """Statements computing `roots` in float64 and the names they end in.
-
-    Parameters
-    ----------
-    given
-        Nodes that are already in variables, and those variables.
-    guard
-        The factor of the cancellation test.
-    exact_symbols
-        Whether the symbols are exact, so that a sum of symbols and numbers alone needs no test.
-    scales
-        For named floors, the expression of the scale.
-
-    Returns
-    -------
-    lines, names
-        Every statement that tests ends up in the boolean ``bad``, which the caller initialises.
-    """
-    names = dict(given)
-    lines: list[str] = []
-
-    def inexact(i: int) -> bool:
-        """Whether node i is, up to factors, a sum that may have cancelled a little."""
-        node = frozen.nodes[i]
-        if i in given or node.op not in ("add", "mul", "div"):
-            return False
-        return is_guarded(frozen, i, exact_symbols) or any(inexact(j) for j in node.args)
-
-    def size(i: int) -> str:
-        """What the error of node i is a few 2**-53 of."""
-        node = frozen.nodes[i]
-        if not inexact(i):
-            return names[i] if frozen.nonnegative[i] else f"abs({names[i]})"
-        if node.op == "add":
-            return f"s{i}" if is_guarded(frozen, i, exact_symbols) else f"({' + '.join(map(size, node.args))})"
-        return (" * " if node.op == "mul" else " / ").join(map(size, node.args))
-
-    for i in _reachable(frozen, roots, given):
-        node = frozen.nodes[i]
-        if node.op == "number":
-            high = double_double(node.value)[0]
-            names[i] = repr(high) if high >= 0 else f"({high!r})"
-            continue
-        args = [names[j] for j in node.args]
-        names[i] = f"v{i}"
-        if node.op == "leg":
-            # The difference is small beside the sum of squares where either factor is; one test serves both. Where
-            # the product leaves the range of float64, double-double takes over, which takes two roots.
-            m, n = args
-            other = n if frozen.nonnegative[node.args[1]] else f"abs({n})"
-            lines += [
-                f"p{i} = ({m} - {n}) * ({m} + {n})",
-                f"s{i} = {m} + {other}",
-                f"bad |= not ({guard!r} * (s{i} * s{i}) + {_TINY} <= p{i} < {_HUGE})",
-                f"v{i} = sqrt(p{i})",
-            ]
-            continue
-        lines.append(f"v{i} = {_float64_expression(node, args)}")
-        if is_guarded(frozen, i, exact_symbols):
-            lines.append(f"s{i} = {' + '.join(size(j) for j in node.args)}")
-            floor = frozen.floors.get(i, 0)
-            extra = "" if floor == 0 else f" + {(scales or {})[floor] if isinstance(floor, str) else float(floor)}"
-            lines.append(f"bad |= abs(v{i}){extra} < {guard!r} * s{i}")
-    return lines, [names[i] for i in roots]
-
-
-def _float64_expression(node: Node, args: list[str]) -> str:
-    match node.op:
-        case "add":
-            text = "".join(f" {'+' if s > 0 else '-'} {a}" for s, a in zip(node.value, args, strict=True))
-            return text[3:] if text.startswith(" + ") else text[1:].replace("- ", "-", 1)
-        case "mul":
-            return " * ".join(args)
-        case "div":
-            return f"{args[0]} / {args[1]}"
-        case "sqrt":
-            return f"sqrt({args[0]})"
-        case "call" if node.value == "abs":
-            return f"abs({args[0]})"
-        case "call":
-            return f"{node.value}({', '.join(args)})"
-        case "maximum" | "minimum":
-            sign = ">" if node.op == "maximum" else "<"
-            return f"{args[0]} if {args[0]} {sign} {args[1]} else {args[1]}"
-        case "sign":
-            return f"1.0 if {args[0]} > 0.0 else (-1.0 if {args[0]} < 0.0 else {args[0]})"
-        case "heaviside":
-            return f"1.0 if {args[0]} > 0.0 else (0.0 if {args[0]} < 0.0 else 0.5 + {args[0]})"
-        case _:
-            left, right, yes, no = args
-            return f"{yes} if {left} {node.value} {right} else {no}"
-
-
-def double_double_lines(frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]) -> tuple[list[str], list[str]]:
-    """Statements computing `roots` in double-double, variables being tuples (hi, lo), and the names they end in."""
-    names = dict(given)
-    lines: list[str] = []
-    for i in _reachable(frozen, roots, given):
-        node = frozen.nodes[i]
-        if node.op == "number":
-            names[i] = str(double_double(node.value))
-            continue
-        args = [names[j] for j in node.args]
-        names[i] = f"v{i}"
-        if node.op == "sqrt" and frozen.nodes[node.args[0]].op == "add":
-            inner = frozen.nodes[node.args[0]]
-            size = " + ".join(f"abs({names[j]}[0])" for j in inner.args)
-            lines.append(f"v{i} = dd_sqrt(dd_clamp({args[0]}, {size}))")
-        elif node.op == "leg":
-            lines.append(f"v{i} = dd_leg({args[0]}, {args[1]})")
-        else:
-            lines.append(f"v{i} = {_double_double_expression(node, args)}")
-    return lines, [names[i] for i in roots]
-
-
-_TINY, _HUGE = 1e-290, 1e300
-
-
-def _double_double_expression(node: Node, args: list[str]) -> str:
-    match node.op:
-        case "add":
-            text = args[0] if node.value[0] > 0 else f"dd_neg({args[0]})"
-            for s, a in zip(node.value[1:], args[1:], strict=True):
-                text = f"dd_{'add' if s > 0 else 'sub'}({text}, {a})"
-            return text
-        case "mul":
-            text = args[0]
-            for a in args[1:]:
-                text = f"dd_mul({text}, {a})"
-            return text
-        case "div":
-            return f"dd_div({args[0]}, {args[1]})"
-        case "sqrt":
-            return f"dd_sqrt({args[0]})"
-        case "call":
-            return f"dd_{node.value}({', '.join(args)})"
-        case "maximum" | "minimum":
-            sign = ">" if node.op == "maximum" else "<"
-            return f"{args[0]} if dd_sub({args[0]}, {args[1]})[0] {sign} 0.0 else {args[1]}"
-        case "sign":
-            return f"(1.0, 0.0) if {args[0]}[0] > 0.0 else ((-1.0, 0.0) if {args[0]}[0] < 0.0 else {args[0]})"
-        case "heaviside":
-            return f"(1.0, 0.0) if {args[0]}[0] > 0.0 else ((0.0, 0.0) if {args[0]}[0] < 0.0 else (0.5, 0.0))"
-        case _:
-            left, right, yes, no = args
-            return f"{yes} if dd_sub({left}, {right})[0] {node.value} 0.0 else {no}"
