@@ -15,6 +15,9 @@ from typing import Any
 
 from flint import acb, arb, arb_series, ctx
 
+# A bound of the work where an argument leaves no hope; ordinary values take some hundreds.
+_MOST_EVALUATIONS = 50_000
+
 
 def _cdf(z: Any) -> Any:
     return (-z / arb(2).sqrt()).erfc() / 2
@@ -37,13 +40,24 @@ def _partials(h: Any, k: Any, r: Any) -> tuple[Any, Any, Any]:
 def _inside(h: arb, k: arb, r: arb) -> arb:
     """Exact arguments, |r| < 1."""
 
+    end = arb(1 if r > 0 else -1)
+    # Between r and the end, w^2 >= min (k - h s)^2 / (1 - r^2): often nothing is left there.
+    gap = (k - h * r.union(end)).abs_lower()
+    left_out = (-(gap * gap) / (2 * (1 - r * r))).exp() * abs(r).acos() / (2 * arb.pi())
+    if left_out < _tolerance():
+        return _at_end(h, k, end) + arb(0, left_out.upper())
+
+    quarter_turn = arb.pi() / 4
+
     def integrand(theta: acb, _: bool) -> acb:
-        sine, cosine = theta.sin(), theta.cos()
-        w = (k - h * sine) / cosine  # h^2 - 2hk s + k^2 = h^2 cos^2 + (k - h s)^2
+        # h^2 - 2hk sin + k^2 = cos^2 (h^2 + w^2) with w = (k - h sin)/cos, here without 0/0 at the end when k = ±h.
+        w = end * h * (quarter_turn - end * theta / 2).tan()
+        if k != end * h:
+            w += (k - end * h) / theta.cos()
         return (-(h * h + w * w) / 2).exp()
 
     # No branch cuts: a box that meets cos(theta) = 0 gives a non-finite value by itself.
-    integral = acb.integral(integrand, acb(0), acb(r.asin()), abs_tol=_tolerance()).real
+    integral = acb.integral(integrand, acb(0), acb(r.asin()), abs_tol=_tolerance(), eval_limit=_MOST_EVALUATIONS).real
     return _cdf(h) * _cdf(k) + integral / (2 * arb.pi())
 
 
@@ -102,5 +116,5 @@ def complex(h: acb, k: acb, r: acb) -> acb:
         root = (1 - s * s).sqrt(analytic=analytic)
         return (-(h * h - 2 * s * h * k + k * k) / (2 * root * root)).exp() / root
 
-    path = acb.integral(integrand, acb(0), acb(1), abs_tol=_tolerance().max(radius / 16))
+    path = acb.integral(integrand, acb(0), acb(1), abs_tol=_tolerance().max(radius / 16), eval_limit=_MOST_EVALUATIONS)
     return _cdf(h) * _cdf(k) + r * path / (2 * arb.pi())

@@ -12,6 +12,9 @@ from flint import acb, arb
 from kernalg.enclosure.balls import ball, bits_for, certain_digits, check_digits, has_digits, negligible, precision
 from kernalg.errors import PrecisionError
 
+# Of one piece, at one precision: integrands that can be had are had with far fewer.
+_MOST_EVALUATIONS = 100_000
+
 
 def integral(
     f: Callable[[acb, bool], acb],
@@ -64,7 +67,7 @@ def integral(
             relative = arb(2) ** (8 - (bits << attempt))
             total = sum(
                 (
-                    acb.integral(f, left, right, rel_tol=relative, abs_tol=floor).real
+                    acb.integral(f, left, right, rel_tol=relative, abs_tol=floor, eval_limit=_MOST_EVALUATIONS).real
                     for left, right in pairwise(points)
                 ),
                 start=arb(0),

@@ -120,24 +120,22 @@ def eigenvalues_by_series(
     pending = set(levels)
     found: dict[int, tuple[arb, str]] = {}
     terms, largest = max(_LADDER[0], 2 * max(pending, default=0) + 32), _LADDER[-1]
-    bits, refinements = bits_for(digits) + 96, 3
-    with precision(4 * bits):
-        at_minus_one = profile.ball(arb(-1))
+    bits, refinements = bits_for(digits) + 96, 4
     while pending:
         a = taylor_coefficients(profile, bits, terms)
+        totals = _class_totals(profile, at_one, 4 * bits)
         with precision(bits):
-            totals = _class_totals(at_one, at_minus_one)
             rough = False
             useful: set[int] = set()
             for k in sorted(pending):
-                partial, remainder, used = _enclosed_level(a, d, k, totals[k % 2], digits)
+                partial, remainder, used, blurred = _enclosed_level(a, d, k, totals[k % 2], digits)
                 value = partial + remainder
                 if has_digits(value, digits):
                     found[k] = value, f"series, {used} terms"
                     pending.discard(k)
                     continue
-                lower[k] = partial.mid()
-                if not has_digits(partial, digits + 1):
+                lower[k] = partial.mid().max(arb(2) ** -bits)
+                if not has_digits(partial, digits + 1) or blurred:
                     rough = True
                 else:
                     useful.update(_sufficient_terms(d, k, partial, a, totals[k % 2], digits))
@@ -152,21 +150,25 @@ def eigenvalues_by_series(
     return found, {k: lower[k] for k in pending}
 
 
-def _class_totals(at_one: arb, at_minus_one: arb) -> tuple[arb, arb]:
-    """The sums of the even and of the odd Taylor coefficients."""
-    if not at_minus_one.is_finite():
-        return at_one, at_one
-    return (at_one + at_minus_one) / 2, (at_one - at_minus_one) / 2
+def _class_totals(profile: Profile, at_one: arb, bits: int) -> tuple[arb, arb]:
+    """The sums of the even and of the odd Taylor coefficients (at least upper bounds of them)."""
+    with precision(bits):
+        # Deep networks lose digits at 1, where `at_one` may be the better one; smooth kernels need the bits.
+        again, at_minus_one = profile.ball(arb(1)), profile.ball(arb(-1))
+        if again.is_finite() and again.rad() < at_one.rad():
+            at_one = again
+        if not at_minus_one.is_finite():
+            return at_one, at_one
+        return (at_one + at_minus_one) / 2, (at_one - at_minus_one) / 2
 
 
-def _enclosed_level(a: Sequence[arb], d: int, k: int, total: arb, digits: int) -> tuple[arb, arb, int]:
-    """Partial sum, an interval that holds the remainder, and the number of terms used.
+def _enclosed_level(a: Sequence[arb], d: int, k: int, total: arb, digits: int) -> tuple[arb, arb, int, bool]:
+    """Partial sum, interval that holds the remainder, number of terms used, whether the remainder is all rounding.
 
     Stops as soon as the remainder is negligible.
     """
     rest = total - sum(a[k % 2 : k : 2], arb(0))
     weight, partial = arb(first_weight(d, k)), arb(0)
-    # Weights in double precision decide only when to stop.
     for j, coefficient in enumerate(a[k::2]):
         partial += coefficient * weight
         rest -= coefficient
@@ -179,7 +181,7 @@ def _enclosed_level(a: Sequence[arb], d: int, k: int, total: arb, digits: int) -
             "The Taylor coefficients of a profile that is declared non-negative add up to more than its value at 1."
         )
     bound = rest.upper().max(arb(0)) * _largest_weight(d, k, j + 1, weight)
-    return partial, arb(bound / 2, (bound / 2).upper()), j + 1
+    return partial, arb(bound / 2, (bound / 2).upper()), j + 1, bool(rest.contains(0))
 
 
 def _largest_weight(d: int, k: int, j: int, weight: arb) -> arb:
