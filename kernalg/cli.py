@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _MISTAKE
         print(
             f"kernalg: {type(error).__name__}: {error}\n"
-            "kernalg: this is a bug of kernalg, not a mistake of yours; please report it with the command you gave and the "
+            "kernalg: this is a bug of kernalg, not a mistake of yours; please report it with the command you "
+            "gave and the "
             "traceback (KERNALG_DEBUG=1 shows it)",
             file=sys.stderr,
         )
@@ -84,9 +85,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, line: str, text: str, run: Callable[..., None]
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    line: str,
+    text: str,
+    run: Callable[..., None],
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=line, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = commands.add_parser(
+        name, help=line, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -119,8 +126,8 @@ examples:
         "--w-var",
         default="2",
         metavar="V",
-        help="weight variance of the hidden layers, an exact number such as 2 or 7/4 (default: 2, which keeps the norm of "
-        "ReLU networks; other activations have other natural values)",
+        help="weight variance of the hidden layers, an exact number such as 2 or 7/4 (default: 2, which keeps the norm "
+        "of ReLU networks; other activations have other natural values)",
     )
     parser.add_argument("--b-var", default="0", metavar="V", help="bias variance of the hidden layers (default: 0)")
     parser.add_argument("--out", default="tour", metavar="DIR", help="folder of the results (default: ./tour)")
@@ -181,21 +188,24 @@ def _dual(arguments: argparse.Namespace) -> None:
         print(sstr(dual.expr))
         return
     if arguments.latex:
-        print(rf"\[ \varphi(x) = {latex(phi.expr)} \]")
-        print(rf"\[ k(q_1, q_2, c) = {latex(dual.expr)} \]")
-        print(rf"\[ k(1, 1, \rho) = {latex(dual.normalized)} \]")
-        print(rf"\[ \dot k(q_1, q_2, c) = {latex(dual.derivative.expr)} \]")
-        print(derivation(dual).latex())
+        formulas = (
+            rf"\varphi(x) = {latex(phi.expr)}",
+            rf"k(q_1, q_2, c) = {latex(dual.expr)}",
+            rf"k(1, 1, \rho) = {latex(dual.normalized)}",
+            rf"\dot k(q_1, q_2, c) = {latex(dual.derivative.expr)}",
+        )
+        print("\n".join(rf"\[ {formula} \]" for formula in formulas), derivation(dual).latex(), sep="\n")
         return
-    print(f"phi(x)            {sstr(phi.expr)}")
-    print(f"k(q1, q2, c)      {sstr(dual.expr)}")
-    print(f"k(1, 1, rho)      {sstr(dual.normalized)}")
-    print(f"derivative dual   {sstr(dual.derivative.expr)}")
+    lines = [
+        f"phi(x)            {sstr(phi.expr)}",
+        f"k(q1, q2, c)      {sstr(dual.expr)}",
+        f"k(1, 1, rho)      {sstr(dual.normalized)}",
+        f"derivative dual   {sstr(dual.derivative.expr)}",
+    ]
     if not phi.parameters:
         value = dual.value(1, 1, "1/2", digits=arguments.digits)
-        print(f"k(1, 1, 1/2)      {sstr(value, full_prec=True)}   ({arguments.digits} certified digits)")
-    print()
-    print(derivation(dual))
+        lines.append(f"k(1, 1, 1/2)      {sstr(value, full_prec=True)}   ({arguments.digits} certified digits)")
+    print("\n".join(lines), "", derivation(dual), sep="\n")
 
 
 # -- activations and cache --------------------------------------------------------------------------------------------

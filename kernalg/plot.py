@@ -73,7 +73,9 @@ def profile(rho: Any, ntk: Any, nngp: Any, ax: Axes | None = None) -> Axes:
     with _axes(ax) as ax:
         ax.plot(rho, ntk, color=NAVY, label="tangent kernel (NTK)")
         ax.plot(rho, nngp, color=VERMILION, linestyle=(0, (5, 2)), label="NNGP kernel")
-        ax.set(xlabel=r"correlation of the inputs, $\rho = x\cdot x'/d$", ylabel="kernel", title="On the sphere |x|² = d")
+        ax.set(
+            xlabel=r"correlation of the inputs, $\rho = x\cdot x'/d$", ylabel="kernel", title="On the sphere |x|² = d"
+        )
         ax.legend(loc="upper left")
         return ax
 
@@ -85,13 +87,17 @@ def spectrum(s: Spectrum, ax: Axes | None = None) -> Axes:
         ax.set_yscale("log")
         if s.atoms is None:
             level = np.arange(len(s))
-            for values, label, style in (
-                (s.level_power, "whole level: multiplicity × eigenvalue", dict(color=VERMILION, marker="s", linestyle=":")),
-                (s.eigenvalues, "one harmonic: eigenvalue", dict(color=NAVY, marker="o", linestyle="-")),
+            for values, label, color, marker, line in (
+                (s.level_power, "whole level: multiplicity × eigenvalue", VERMILION, "s", ":"),
+                (s.eigenvalues, "one harmonic: eigenvalue", NAVY, "o", "-"),
             ):
                 seen = values > 0
-                ax.plot(level[seen], values[seen], label=label, **style)
-            ax.set(xlabel="degree of the harmonics", ylabel="eigenvalue", title=re.sub(r"\^(\d+)", r"$^{\1}$", f"Eigenvalues on the {s.space}" if s.space else "Eigenvalues"))
+                ax.plot(level[seen], values[seen], label=label, color=color, marker=marker, linestyle=line)
+            ax.set(
+                xlabel="degree of the harmonics",
+                ylabel="eigenvalue",
+                title=re.sub(r"\^(\d+)", r"$^{\1}$", f"Eigenvalues on the {s.space}" if s.space else "Eigenvalues"),
+            )
             ax.set_xticks(level if len(s) <= 12 else level[::2])
             ax.legend(loc="best")
         else:
@@ -112,26 +118,50 @@ def target_power(s: Spectrum, ax: Axes | None = None) -> Axes:
         ax.plot(np.arange(1, len(s) + 1), 100 * np.maximum(beyond, 0), color=VERMILION)
         ax.set_xscale("log")
         ax.set_ylim(bottom=0)
-        ax.set(xlabel="number of eigenvectors used", ylabel="power left over (%)", title="Target beyond the first eigenvectors")
+        ax.set(
+            xlabel="number of eigenvectors used",
+            ylabel="power left over (%)",
+            title="Target beyond the first ones",
+        )
         return ax
 
 
 def learning_curve(curve: LearningCurve | None, measured: MeasuredCurve | None = None, ax: Axes | None = None) -> Axes:
-    """Predicted test error (line), measured one (points, two standard errors), and its estimates where there are any."""
+    """Predicted test error (line), measured one (points, two standard errors), and its estimates if there are any."""
     if curve is not None:
         _expect(curve, LearningCurve)
     with _axes(ax) as ax:
-        ax.set(xscale="log", xlabel="training samples n", ylabel="mean squared error", title="Error against sample size")
+        ax.set(
+            xscale="log", xlabel="training samples n", ylabel="mean squared error", title="Error against sample size"
+        )
         if curve is not None:
             ax.plot(curve.n, curve.test_mse, color=NAVY, label="predicted (eigenlearning)")
         if measured is not None:
             _expect(measured, MeasuredCurve)
             sets = "held-out error" if measured.loo is not None else "measured"
-            _points(ax, measured.n, measured.test_mse, f"{sets}, ±2 s.e.", color=VERMILION, marker="o", linestyle="none", zorder=4)
+            _points(
+                ax,
+                measured.n,
+                measured.test_mse,
+                f"{sets}, ±2 s.e.",
+                color=VERMILION,
+                marker="o",
+                linestyle="none",
+                zorder=4,
+            )
             if measured.loo is not None:
                 _points(ax, measured.n * 1.06, measured.loo, "leave-one-out", color=SKY, marker="D", linestyle="none")
             if measured.gcv is not None:
-                _points(ax, measured.n, measured.gcv, "GCV", color=AMBER, marker="^", linestyle=":", markeredgecolor="#7a5a10")
+                _points(
+                    ax,
+                    measured.n,
+                    measured.gcv,
+                    "GCV",
+                    color=AMBER,
+                    marker="^",
+                    linestyle=":",
+                    markeredgecolor="#7a5a10",
+                )
             _sample_ticks(ax, measured.n)
         shown = [v for source in (curve, measured) if source is not None for v in _errors(source)]
         if max(shown) > _LOG_FROM * min(shown):
@@ -193,7 +223,9 @@ def _matplotlib() -> Any:
     try:
         return importlib.import_module("matplotlib")
     except ImportError as error:
-        raise MissingExtra("pictures need matplotlib, which is not installed: python -m pip install 'kernalg[plot]'") from error
+        raise MissingExtra(
+            "pictures need matplotlib, which is absent: python -m pip install 'kernalg[plot]'"
+        ) from error
 
 
 def _expect(value: Any, kind: type) -> None:

@@ -6,7 +6,8 @@ import base64
 import html
 import math
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import sympy as sp
 
 from kernalg import plot
+from kernalg.errors import InternalError
 from kernalg.network.network import mlp
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.typeset import display, equation, formula, width
@@ -34,46 +36,6 @@ _CHECKED = {
     "cited": "Cited, ",
 }
 
-_STYLE = """
-:root { --ink: #1f2937; --soft: #4b5563; --line: #d9dde3; --accent: #12305c; --wash: #f5f7fa; }
-* { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; }
-body { margin: 0 auto; padding: 1.5rem 1.1rem 4rem; max-width: 62rem; color: var(--ink); background: #fff;
-  font: 1.03rem/1.6 Georgia, "Iowan Old Style", "Palatino Linotype", "Times New Roman", serif; }
-h1, h2, h3, th, caption, figcaption, summary, nav, .facts b, .small { font-family: system-ui, "Segoe UI", Helvetica, Arial, sans-serif; }
-h1 { font-size: clamp(1.6rem, 5vw, 2.3rem); line-height: 1.2; margin: .6rem 0 .4rem; color: var(--accent); }
-h2 { font-size: 1.35rem; margin: 2.8rem 0 .6rem; padding-top: .9rem; border-top: 2px solid var(--accent); color: var(--accent); }
-h3 { font-size: 1.05rem; margin: 1.6rem 0 .3rem; }
-p, li { max-width: 44rem; }
-p.lead { font-size: 1.12rem; }
-ul.facts { list-style: none; max-width: 47rem; padding: 1rem 1.2rem; margin: 1.2rem 0; background: var(--wash); border-left: 4px solid var(--accent); }
-ul.facts li { margin: .4rem 0; }
-.small, small { color: var(--soft); font-size: .84rem; }
-.said { border-left: 4px solid #c2410c; background: #fdf6f1; padding: .7rem 1rem; max-width: 47rem; }
-.scroll { overflow-x: auto; overflow-y: hidden; padding: .2rem 0; }
-svg.math { overflow: visible; max-width: none; }
-figure { margin: 1rem 0; }
-figure.formula { font-size: 1.12rem; margin: .7rem 0 .9rem; padding-left: 1rem; border-left: 3px solid var(--line); }
-figure.formula .scroll > div { margin: .45rem 0; white-space: nowrap; }
-details summary { cursor: pointer; color: var(--soft); font-size: .72rem; }
-pre { background: var(--wash); padding: .7rem .9rem; overflow-x: auto; font-size: .84rem; line-height: 1.45; }
-figure.formula pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem 1.6rem; }
-.pictures figure { margin: 0; }
-.pictures img { width: 100%; max-width: 34rem; height: auto; display: block; }
-figcaption { font-size: .86rem; color: var(--soft); line-height: 1.45; max-width: 34rem; }
-table { border-collapse: collapse; margin: .8rem 0; font-size: .93rem; font-variant-numeric: lining-nums tabular-nums; }
-caption { text-align: left; font-size: .86rem; color: var(--soft); padding-bottom: .4rem; }
-th { text-align: right; font-weight: 600; font-size: .82rem; padding: .3rem .8rem; border-bottom: 2px solid var(--ink); vertical-align: bottom; }
-td { text-align: right; padding: .22rem .8rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { padding-left: .2rem; }
-table.words td:first-child, table.words th:first-child { text-align: left; }
-ol.steps { padding-left: 1.4rem; } ol.steps > li { margin: 1rem 0; }
-.digits { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .86rem; overflow-wrap: anywhere; text-align: left; white-space: normal; }
-@media print { body { font-size: 10.5pt; max-width: none; padding: 0; } h2 { break-after: avoid; }
-  figure, table, li { break-inside: avoid; } details { display: none; } .pictures { grid-template-columns: 1fr 1fr; } }
-"""
-
 
 def write_report(tour: Tour, path: Path) -> None:
     """Write the report of a finished tour to `path`."""
@@ -89,7 +51,7 @@ def page(tour: Tour) -> str:
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>kernalg: from {_text(name)} to a learning curve</title>",
-            f"<style>{_STYLE}</style>\n</head>\n<body>",
+            f"<style>{Path(__file__).with_name('report.css').read_text(encoding='utf-8')}</style>\n</head>\n<body>",
             *(_inline_math(section(tour)) for section in sections),
             "</body>\n</html>\n",
         ]
@@ -101,109 +63,132 @@ def page(tour: Tour) -> str:
 
 def _head(tour: Tour) -> str:
     s, gram = tour.settings, tour.gram
-    worst = _percent(np.abs(tour.sphere.relative_deviation).max())
-    layers = f"{s.depth} hidden layer{'s' * (s.depth != 1)}"
     latex = rf"\varphi(x) = {sp.latex(tour.activation.expr)}"
     shown = formula(latex) if "begin" not in latex and width(latex) < 20 else _text(s.activation)
-    return f"""
-<p class="small">kernalg tour</p>
-<h1>From {_text(s.activation)} to a learning curve</h1>
-<p class="lead">What a very wide network with the activation {shown} learns, worked out from the formula alone and then measured.
-The network has {layers}, weight variance {_text(s.w_var)}, bias variance {_text(s.b_var)} and a linear readout;
-as its width grows it becomes kernel regression with the neural tangent kernel (NTK).</p>
-<ul class="facts">
-<li><b>Formula.</b> The kernel of a layer has a closed form, derived in {len(tour.derivation.steps)} checked steps.</li>
-<li><b>Digits.</b> Two independent routes agree to {min(a.digits for a in tour.agreements)} digits; compiled float64 entries
-are within {_scientific(gram.worst_error)} of certified values.</li>
-<li><b>Speed.</b> Both Gram matrices of {gram.points} images take {_seconds(gram.both_seconds)}: {gram.nanoseconds_per_entry:.0f} ns an entry.</li>
-<li><b>Theory on the sphere.</b> Predicted and measured test errors differ by at most {worst}.</li>
-<li><b>Theory on real data.</b> {_verdict(tour.digits)}</li>
-</ul>"""
+    worst = _percent(np.abs(tour.sphere.relative_deviation).max())
+    digits = min(a.digits for a in tour.agreements)
+    facts = {
+        "Formula": f"The kernel of a layer has a closed form, derived in {len(tour.derivation.steps)} checked steps.",
+        "Digits": f"Two independent routes agree to {digits} digits; compiled float64 entries are within "
+        f"{_scientific(gram.worst_error)} of certified values.",
+        "Speed": f"Both Gram matrices of {gram.points} images take {_seconds(gram.both_seconds)}: "
+        f"{gram.nanoseconds_per_entry:.0f} ns an entry.",
+        "Theory on the sphere": f"Predicted and measured test errors differ by at most {worst}.",
+        "Theory on real data": _verdict(tour.digits),
+    }
+    return _join(
+        '<p class="small">kernalg tour</p>',
+        f"<h1>From {_text(s.activation)} to a learning curve</h1>",
+        f'<p class="lead">What a very wide network with the activation {shown} learns, worked out from the',
+        "formula alone",
+        f"and then measured. The network has {s.depth} hidden layer{'s' * (s.depth != 1)}, weight variance",
+        f"{_text(s.w_var)}, bias variance {_text(s.b_var)} and a linear readout; as its width grows it becomes kernel",
+        "regression with the neural tangent kernel (NTK).</p>",
+        '<ul class="facts">',
+        *(f"<li><b>{name}.</b> {fact}</li>" for name, fact in facts.items()),
+        "</ul>",
+    )
 
 
 def _derivation(tour: Tour) -> str:
-    dual, steps = tour.activation.dual, []
-    first = display(equation(r"k(q_1, q_2, c) = \mathbb{E}[\varphi(u)\,\varphi(v)]", dual.expr))
-    second = display(equation(r"\dot k(q_1, q_2, c) = \mathbb{E}[\varphi^\prime(u)\,\varphi^\prime(v)]", dual.derivative.expr))
-    for step in tour.derivation.steps:
+    dual, made = tour.activation.dual, tour.derivation.steps
+    steps = []
+    for step in made:
         reason = step.because[:1].upper() + step.because[1:].rstrip(".").replace("(2 pi)", "2π") + "."
         steps.append(
             f"<li>{_text(reason)}{display(equation(sp.latex(step.lhs), step.rhs))}"
             f"<small>{_CHECKED[step.checked.kind]}{_text(step.checked.detail)}.</small></li>"
         )
-    return f"""
-<h2>1. The kernel of one layer</h2>
-<p>In a wide layer two inputs become a pair of centred Gaussians $u, v$ with variances $q_1, q_2$ and
-covariance $c$. All that the next layer sees is one expectation, the <em>dual</em> of the activation:</p>
-{first}
-<p>Training needs a second one, with the derivative of the activation:</p>
-{second}
-{_legend(dual.expr, dual.derivative.expr, *(side for step in tour.derivation.steps for side in (step.lhs, step.rhs)))}
-<h3>How the first one comes about</h3>
-<p>The activation is written as a sum of atoms $x^n e^{{Ax^2 + Bx}}$, each alone or times
-a threshold. The expectation of every pair of atoms closes,
-and their sum is the dual.</p>
-<ol class="steps">{"".join(steps)}</ol>"""
+    return _join(
+        "<h2>1. The kernel of one layer</h2>",
+        "<p>In a wide layer two inputs become a pair of centred Gaussians $u, v$ with variances $q_1, q_2$",
+        "and covariance",
+        "$c$. All that the next layer sees is one expectation, the <em>dual</em> of the activation:</p>",
+        display(equation(r"k(q_1, q_2, c) = \mathbb{E}[\varphi(u)\,\varphi(v)]", dual.expr)),
+        "<p>Training needs a second one, with the derivative of the activation:</p>",
+        display(
+            equation(r"\dot k(q_1, q_2, c) = \mathbb{E}[\varphi^\prime(u)\,\varphi^\prime(v)]", dual.derivative.expr)
+        ),
+        _legend(dual.expr, dual.derivative.expr, *(side for step in made for side in (step.lhs, step.rhs))),
+        "<h3>How the first one comes about</h3>",
+        "<p>The activation is written as a sum of atoms $x^n e^{Ax^2 + Bx}$, each alone or times a threshold. The",
+        "expectation of every pair of atoms closes, and their sum is the dual.</p>",
+        f'<ol class="steps">{"".join(steps)}</ol>',
+    )
 
 
 def _network(tour: Tour) -> str:
     s, table = tour.settings, tour.profile
     w, b = _coefficient(s.w_var), ("" if s.b_var == "0" else f" + {_latex_number(s.b_var)}")
-    layer_map = display(
-        [
-            r"K^{(0)}(x, x^\prime) = \frac{x \cdot x^\prime}{d}, \qquad \Theta^{(0)} = 0",
-            rf"\Sigma^{{(\ell)}} = {w} K^{{(\ell-1)}}{b}",
-            r"q_1 = \Sigma^{(\ell)}(x, x),\quad q_2 = \Sigma^{(\ell)}(x^\prime, x^\prime),\quad c = \Sigma^{(\ell)}(x, x^\prime)",
-            rf"K^{{(\ell)}} = k(q_1, q_2, c), \qquad \Theta^{{(\ell)}} = \left(\Sigma^{{(\ell)}} + {w}\Theta^{{(\ell-1)}}\right)\,\dot k(q_1, q_2, c)",
-        ]
-    )
-    one = mlp(tour.activation, 1, s.w_var, s.b_var).ntk.profile().expr
-    written_out = equation(r"\Theta(\rho)", one)
-    example = ""
-    if sum(width(line) for line in written_out) < 120:
-        example = (
-            rf"<p>With one hidden layer, on the sphere $|x|^2 = d$ and with $\rho = x\cdot x^\prime/d$, "
-            f"the NTK written out is</p>{display(written_out)}"
-        )
+    layer_map = [
+        r"K^{(0)}(x, x^\prime) = \frac{x \cdot x^\prime}{d}, \qquad \Theta^{(0)} = 0",
+        rf"\Sigma^{{(\ell)}} = {w} K^{{(\ell-1)}}{b}",
+        r"q_1 = \Sigma^{(\ell)}(x, x),\quad q_2 = \Sigma^{(\ell)}(x^\prime, x^\prime),"
+        r"\quad c = \Sigma^{(\ell)}(x, x^\prime)",
+        r"K^{(\ell)} = k(q_1, q_2, c)",
+        rf"\Theta^{{(\ell)}} = \left(\Sigma^{{(\ell)}} + {w}\Theta^{{(\ell-1)}}\right)\,\dot k(q_1, q_2, c)",
+    ]
+    written_out = equation(r"\Theta(\rho)", mlp(tour.activation, 1, s.w_var, s.b_var).ntk.profile().expr)
+    example = [
+        r"<p>With one hidden layer, on the sphere $|x|^2 = d$ and with $\rho = x\cdot x^\prime/d$, the NTK",
+        r"written out is</p>",
+        display(written_out),
+    ]
     rows = [
         [str(r.layer), f"{r.variance:.6g}", f"{r.nngp:.6g}", f"{r.correlation_of_orthogonal:.4f}", f"{r.ntk:.6g}"]
         for r in table.layers
     ]
     columns = ["layer", "variance before φ", "K(x, x) after φ", "correlation of x ⊥ x′", "Θ(x, x) after φ"]
     last = table.layers[-1].correlation_of_orthogonal
-    taylor = [[str(k), f"{a:.8f}", f"{t:.8f}"] for k, (a, t) in enumerate(zip(table.nngp_taylor, table.ntk_taylor, strict=True))]
-    return rf"""
-<h2>2. The kernels of the network</h2>
-<p>Layers compose. Every hidden layer maps the covariance $K$ and the tangent kernel $\Theta$ of the one below:</p>
-{layer_map}
-<p>After {s.depth} such layer{"s" * (s.depth != 1)} and the readout, the kernel of the random network (NNGP) is $K^{{({s.depth})}}$
-and that of gradient descent (NTK) is $K^{{({s.depth})}} + \Theta^{{({s.depth})}}$.
-The layers are composed as functions and never multiplied out: that keeps deep kernels exact.</p>
-{example}
-<div class="pictures">
-{_picture(plot.profile, table.rho, table.ntk, table.nngp, alt="NTK and NNGP kernel against correlation",
-    caption="Both kernels see only the angle between two inputs. The steeper a kernel is near ρ = 1, the finer the detail it can learn.")}
-<div>{_table(columns, rows, "What each layer does to points of the sphere")}
-<p class="small">Orthogonal inputs come out with correlation {last:.3f}: {
-    "depth makes all inputs look alike" if last > 0.05 else "this network keeps orthogonal inputs apart"}.</p></div>
-</div>
-<details><summary>Taylor coefficients of both profiles</summary>{
-    _table(["power of ρ", "NNGP", "NTK"], taylor, "None is negative: each is the weight of one polynomial degree")}</details>"""
+    fate = "depth makes all inputs look alike" if last > 0.05 else "this network keeps orthogonal inputs apart"
+    taylor = [
+        [str(k), f"{a:.8f}", f"{t:.8f}"]
+        for k, (a, t) in enumerate(zip(table.nngp_taylor, table.ntk_taylor, strict=True))
+    ]
+    top = f"({s.depth})"
+    return _join(
+        "<h2>2. The kernels of the network</h2>",
+        r"<p>Layers compose. Every hidden layer maps the covariance $K$ and the tangent kernel $\Theta$ of",
+        r"the one below:</p>",
+        display(layer_map),
+        f"<p>After {s.depth} such layer{'s' * (s.depth != 1)} and the readout, the kernel of the random",
+        "network (NNGP) is",
+        rf"$K^{{{top}}}$ and that of gradient descent (NTK) is $K^{{{top}}} + \Theta^{{{top}}}$. The layers",
+        "are composed as functions and never multiplied out: that keeps deep kernels exact.</p>",
+        *(example if sum(width(line) for line in written_out) < 120 else []),
+        _pictures(
+            _picture(
+                "Both kernels see only the angle between two inputs. The steeper a kernel is near ρ = 1, the finer the "
+                "detail it can learn.",
+                plot.profile, table.rho, table.ntk, table.nngp,
+            ),
+            f"<div>{_table(columns, rows, 'What each layer does to points of the sphere')}"
+            f'<p class="small">Orthogonal inputs come out with correlation {last:.3f}: {fate}.</p></div>',
+        ),
+        "<details><summary>Taylor coefficients of both profiles</summary>",
+        _table(["power of ρ", "NNGP", "NTK"], taylor, "No coefficient is negative: each weighs one polynomial degree"),
+        "</details>",
+    )  # fmt: skip
 
 
 def _certified(tour: Tour) -> str:
-    rows = "".join(
+    digits = tour.scale.certified_digits
+    rows = (
         f"<h3>{_text(a.what)} at {_text(', '.join(f'{k} = {v}' for k, v in a.point.items()))}</h3>"
         f"<table class='words'><tbody><tr><td>certified (balls)</td><td class='digits'>{_text(a.certified)}</td></tr>"
         f"<tr><td>second route</td><td class='digits'>{_text(a.second)}</td></tr></tbody></table>"
         f"<p>The second route is the {_text(a.second_route)}. <b>{a.digits} digits agree.</b></p>"
         for a in tour.agreements
     )
-    return f"""
-<h2>3. Fifty digits, twice</h2>
-<p>A certified value is an interval that provably contains the exact number, computed until it is narrower than 50 digits.
-Each is compared with a power series, whose coefficients come from other formulas and whose tail is below the last digit shown.</p>
-{rows}"""
+    return _join(
+        f"<h2>3. {digits} digits, twice</h2>",
+        "<p>A certified value is an interval that provably contains the exact number, computed until it is",
+        "narrower than the",
+        f"last of {digits} digits. Each is compared with a power series, whose coefficients come from other",
+        "formulas and",
+        "whose tail is below the last digit shown.</p>",
+        *rows,
+    )
 
 
 def _gram(tour: Tour) -> str:
@@ -213,44 +198,62 @@ def _gram(tour: Tour) -> str:
         ["the product X Xᵀ alone (BLAS)", _seconds(g.product_seconds), f"{1e9 * g.product_seconds / g.points**2:.1f}"],
         ["compiling, or loading what was compiled", _seconds(g.compile_seconds), ""],
     ]
-    return f"""
-<h2>4. Compiled</h2>
-<p>The formulas were turned into machine code and applied to the {g.points} images, {g.features} pixels each:
-a {g.points} × {g.points} matrix for either kernel.</p>
-{_table(["", "time", "ns per entry"], rows, "Best of three runs", words=True)}
-<p>Of {g.certified_entries} entries computed again to 30 certified digits, the worst float64 entry is off by
-{_scientific(g.worst_error)} of the largest entry. The spacing of float64 numbers is 2.2 × 10<sup>−16</sup>.</p>"""
+    return _join(
+        "<h2>4. Compiled</h2>",
+        f"<p>The formulas were turned into machine code and applied to the {g.points} images, {g.features}",
+        "pixels each: a",
+        f"{g.points}\u00a0×\u00a0{g.points} matrix for either kernel.</p>",
+        _table(["", "time", "ns per entry"], rows, "Best of three runs", words=True),
+        f"<p>Of {g.certified_entries} entries computed again to 30 certified digits, the worst float64 entry is off by",
+        f"{_scientific(g.worst_error)} of the largest entry. The spacing of float64 numbers is",
+        f"{_scientific(2.0**-52)}.</p>",
+    )
 
 
 def _sphere_spectrum(tour: Tour) -> str:
-    s, digits = tour.sphere.spectrum, tour.digits.spectrum
-    d = tour.scale.dimension
-    shown = min(11, len(s))
+    s, data = tour.sphere.spectrum, tour.digits.spectrum
+    d, shown = tour.scale.dimension, min(11, len(s))
     total = s.trace if s.trace is not None else float(s.level_power.sum())
     rows = [
-        [str(k), f"{s.multiplicities[k]:,}".replace(",", "\u202f"), _scientific(s.eigenvalues[k], 3), _percent(s.level_power[k] / total, 3)]
+        [
+            str(k),
+            f"{s.multiplicities[k]:,}".replace(",", "\u202f"),
+            _scientific(s.eigenvalues[k], 3),
+            f"{100 * s.level_power[k] / total:.2f} %",
+        ]
         for k in range(shown)
     ]
-    half = int(np.searchsorted(np.cumsum(digits.target_power) / digits.target_power.sum(), 0.9)) + 1
-    return f"""
-<h2>5. What the kernel prefers: spectra</h2>
-<p>A kernel learns functions in the order of its eigenvalues. On the sphere in {d} dimensions the eigenfunctions are the spherical
-harmonics, one eigenvalue for each degree: low degrees are learned first, and each next degree takes many times more data.
-The images of digits have {digits.atoms} eigenvectors of their own, and the labels lie mostly along the first:
-{half} of them hold 90 % of the labels' power.</p>
-<div class="pictures">
-{_picture(plot.spectrum, _first_levels(s, shown), alt="eigenvalues on the sphere by degree",
-    caption=f"NTK on the sphere, d = {d}. One harmonic gets little, but there are many of a degree.")}
-{_picture(plot.spectrum, digits, alt="eigenvalues on the digits by rank", caption="The same kernel on the digits: all its eigenvalues.")}
-{_picture(plot.target_power, digits, alt="label power beyond the first eigenvectors",
-    caption="What the first eigenvectors leave of the digits' labels. The slow end of this curve is the hard part of the task.")}
-<div>{_table(["degree", "harmonics", "eigenvalue", "share of the trace"], rows, f"NTK on the sphere, d = {d}")}</div>
-</div>"""
+    power = np.zeros(len(data)) if data.target_power is None else data.target_power
+    most = int(np.searchsorted(np.cumsum(power), 0.9 * power.sum())) + 1
+    columns = ["degree", "harmonics", "eigenvalue", "share of the trace"]
+    return _join(
+        "<h2>5. What the kernel prefers: spectra</h2>",
+        f"<p>A kernel learns functions in the order of its eigenvalues. On the sphere in {d} dimensions the",
+        "eigenfunctions",
+        "are the spherical harmonics, one eigenvalue for each degree: low degrees are learned first, and each",
+        "next degree",
+        f"takes many times more data. The images of digits have {data.atoms} eigenvectors of their own; the",
+        f"first {most} hold",
+        "90 % of the labels' power.</p>",
+        _pictures(
+            _picture(
+                f"NTK on the sphere, d = {d}. One harmonic gets little, but there are many of a degree.",
+                plot.spectrum, Spectrum(s.eigenvalues[:shown], s.multiplicities[:shown], space=s.space),
+            ),
+            _picture("The same kernel on the digits: all its eigenvalues.", plot.spectrum, data),
+            _picture(
+                "What the first eigenvectors leave of the digits' labels. The slow end of this curve is the "
+                "hard part of "
+                "the task.",
+                plot.target_power, data,
+            ),
+            f"<div>{_table(columns, rows, f'NTK on the sphere, d = {d}')}</div>",
+        ),
+    )  # fmt: skip
 
 
 def _sphere_curve(tour: Tour) -> str:
     e = tour.sphere
-    columns = ["n", "predicted", "measured", "deviation", "in s.e."]
     z, measured = e.z_scores, _plus_minus(e.measured.test_mse)
     rows = [
         [
@@ -262,90 +265,112 @@ def _sphere_curve(tour: Tour) -> str:
         ]
         for i, n in enumerate(e.measured.n)
     ]
+    columns = ["n", "predicted", "measured", "deviation", "in s.e."]
     draws = e.measured.test_mse.draws.shape[1]
     middle, worst = (float(f(np.abs(e.relative_deviation))) for f in (np.median, np.max))
     holds = "Here the theory holds." if worst < 0.1 else "Here the theory is not exact."
-    lost = [str(k) for k in (1, 2) if e.spectrum.eigenvalues[k] <= 0]
-    beyond = (
-        f" This kernel has no harmonics of degree {' and '.join(lost)}: that part of the target is never learned, and stays as an error."
-        if lost
-        else ""
-    )
-    return f"""
-<h2>6. Predicted and measured: the sphere</h2>
-<p>The target is a sum of two harmonics of degree 1 and 2, each of power 1, seen with label noise of variance {e.measured.noise:g}.
-Kernel ridge regression with the NTK (ridge {e.measured.ridge:.3g}) is fitted to $n$ random points; its error over the whole
-sphere is computed exactly, not sampled. The prediction uses nothing but the spectrum of section 5.</p>
-<div class="pictures">
-{_picture(plot.learning_curve, e.prediction, e.measured, alt="predicted and measured learning curve on the sphere",
-    caption=f"Line: theory, no fitted parameter. Points: mean of {draws} experiments. "
-            f"The floor is the label noise, {e.measured.noise:g}.")}
-<div>{_table(columns, rows, "Mean squared error on noisy labels, ± one standard error")}</div>
-</div>
-<p class="said">{holds} Half of the deviations are below {_percent(middle)}, the largest is
-{_percent(worst)}.{beyond} The equations are exact only in the limit of many modes; in {tour.scale.dimension} dimensions a few per cent are left.</p>"""
+    lost = " and ".join(str(k) for k in (1, 2) if e.spectrum.eigenvalues[k] <= 0)
+    gap = f"This kernel has no harmonics of degree {lost}: that part of the target is never learned. " if lost else ""
+    return _join(
+        "<h2>6. Predicted and measured: the sphere</h2>",
+        "<p>The target is a sum of two harmonics of degree 1 and 2, each of power 1, seen with label noise of variance",
+        f"{e.measured.noise:g}. Kernel ridge regression with the NTK (ridge {e.measured.ridge:.3g}) is fitted",
+        "to $n$ random",
+        "points; its error over the whole sphere is computed exactly, not sampled. The prediction uses nothing but the",
+        "spectrum of section 5.</p>",
+        _pictures(
+            _picture(
+                f"Line: theory, no fitted parameter. Points: mean of {draws} experiments. The floor is the "
+                "label noise, "
+                f"{e.measured.noise:g}.",
+                plot.learning_curve, e.prediction, e.measured,
+            ),
+            f"<div>{_table(columns, rows, 'Mean squared error on noisy labels, ± one standard error')}</div>",
+        ),
+        f'<p class="said">{holds} Half of the deviations are below {_percent(middle)}, the largest is',
+        f'{_percent(worst)}.',
+        f"{gap}The equations are exact only in the limit of many modes; in {tour.scale.dimension} dimensions",
+        "a few per cent",
+        "are left.</p>",
+    )  # fmt: skip
 
 
 def _digits(tour: Tour) -> str:
     e = tour.digits
-    m = e.measured
-    assert m.loo is not None and m.gcv is not None and m.loo_over_gcv is not None  # measured on data
-    columns = ["n", "held-out", "leave-one-out", "GCV", "eigenlearning", "its deviation", "LOO / GCV"]
+    m, n = e.measured, e.measured.n
+    if m.loo is None or m.gcv is None or m.loo_over_gcv is None:
+        raise InternalError("the experiment on the digits has no leave-one-out estimates")
     measured = [_plus_minus(q) for q in (m.test_mse, m.loo, m.gcv)]
+    ratio = m.loo_over_gcv.mean
     rows = [
         [
-            f"{n:g}",
+            f"{n[i]:g}",
             *(column[i] for column in measured),
             _plain(e.at_measured.test_mse[i]),
             _signed_percent(e.relative_deviation[i]),
-            f"{m.loo_over_gcv.mean[i]:.2f}",
+            f"{ratio[i]:.2f}",
         ]
-        for i, n in enumerate(m.n)
+        for i in range(len(n))
     ]
-    ratio = m.loo_over_gcv.mean
+    columns = ["n", "held-out", "leave-one-out", "GCV", "eigenlearning", "deviation", "LOO / GCV"]
     loo = np.abs(m.loo.mean / m.test_mse.mean - 1).max()
-    gcv = m.gcv.mean / m.test_mse.mean - 1
-    doubts = "".join(f"<li>{_text(str(doubt))}</li>" for doubt in e.at_measured.diagnostics.messages)
+    gcv = sorted(m.gcv.mean / m.test_mse.mean - 1, key=abs)
     agree = "is right at every size" if loo < 0.1 else "stays closest to the truth"
-    return f"""
-<h2>7. Predicted and measured: handwritten digits</h2>
-<p>{tour.gram.points} images of 8 × 8 pixels, centred and scaled to the sphere $|x|^2 = d = 64$; the labels are one-hot minus 0.1 and
-the squared error is summed over the ten classes. Kernel ridge regression with the NTK (ridge {m.ridge:.3g}) learns from $n$ images
-drawn at random and is tested on all the others. Beside the held-out error stand three numbers that need no test set:</p>
-<ul>
-<li><b>leave-one-out</b>, exact, from a single fit;</li>
-<li><b>GCV</b> (generalized cross-validation), the same after an average that theory justifies in high dimension;</li>
-<li><b>eigenlearning</b>, the prediction of section 6 with the {tour.digits.spectrum.atoms} images as the whole population.</li>
-</ul>
-<div class="pictures">
-{_picture(plot.learning_curve, e.prediction, m, alt="errors on the digits against sample size",
-    caption=f"Means of {m.test_mse.draws.shape[1]} draws with two standard errors. Leave-one-out is shifted sideways a little to keep it readable.")}
-{_picture(plot.loo_over_gcv, m, alt="LOO over GCV against sample size",
-    caption="A test that anyone can make on their own data: where this ratio leaves 1, GCV and the theory behind it cannot be trusted.")}
-</div>
-{_table(columns, rows, "Squared error summed over classes, mean ± one standard error")}
-<p class="said"><b>Where the theory stops.</b> {_verdict(e)} LOO/GCV runs from {ratio.min():.2f} to {ratio.max():.2f}: leave-one-out {agree}
-(within {_percent(loo)}), while GCV is off by {_signed_percent(gcv[np.abs(gcv).argmin()])} to {_signed_percent(gcv[np.abs(gcv).argmax()])}.
-Trust leave-one-out here.</p>
-{f'<p>What the prediction says about itself:</p><ul class="small">{doubts}</ul>' if doubts else ""}"""
+    doubts = "".join(f"<li>{_text(str(doubt))}</li>" for doubt in e.at_measured.diagnostics.messages)
+    return _join(
+        "<h2>7. Predicted and measured: handwritten digits</h2>",
+        f"<p>{tour.gram.points} images of 8 × 8 pixels, centred and scaled to the sphere $|x|^2 = d = 64$;",
+        "the labels are",
+        "one-hot minus 0.1 and the squared error is summed over the ten classes. Kernel ridge regression with the NTK",
+        f"(ridge {m.ridge:.3g}) learns from $n$ images drawn at random and is tested on all the others.",
+        "Beside the held-out",
+        "error stand three numbers that need no test set:</p>",
+        "<ul><li><b>leave-one-out</b>, exact, from a single fit;</li>",
+        "<li><b>GCV</b> (generalized cross-validation), the same after an average that theory justifies in",
+        "high dimension;",
+        f"</li><li><b>eigenlearning</b>, the prediction of section 6 with the {e.spectrum.atoms} images as the whole",
+        "population.</li></ul>",
+        _pictures(
+            _picture(
+                f"Means of {m.test_mse.draws.shape[1]} draws with two standard errors. Leave-one-out is "
+                "shifted sideways a "
+                "little to keep it readable.",
+                plot.learning_curve, e.prediction, m,
+            ),
+            _picture(
+                "A test that anyone can make on their own data: where this ratio leaves 1, GCV and the theory "
+                "behind it "
+                "cannot be trusted.",
+                plot.loo_over_gcv, m,
+            ),
+        ),
+        _table(columns, rows, "Squared error summed over classes, mean ± one standard error"),
+        f'<p class="said"><b>Where the theory stops.</b> {_verdict(e)} LOO/GCV runs from {ratio.min():.2f} to',
+        f"{ratio.max():.2f}: leave-one-out {agree} (within {_percent(loo)}), while GCV is off by",
+        f"{_signed_percent(gcv[0])} to",
+        f"{_signed_percent(gcv[-1])}. Trust leave-one-out here.</p>",
+        f'<p>What the prediction says about itself:</p><ul class="small">{doubts}</ul>' if doubts else "",
+    )  # fmt: skip
 
 
 def _colophon(tour: Tour) -> str:
     s = tour.settings
+    variances = f"w_var={_argument(s.w_var)}, b_var={_argument(s.b_var)}"
+    command = f"--depth {s.depth} --w-var {s.w_var} --b-var {s.b_var} --seed {s.seed}"
     versions = ", ".join(f"{name} {number}" for name, number in tour.as_dict()["versions"].items())
     rows = [[title, f"{seconds:.1f} s"] for title, seconds in tour.seconds.items()]
-    quoted = s.activation.replace("'", "'\\''")
-    return f"""
-<h2>How this was made</h2>
-<pre>kernalg tour --activation '{_text(quoted)}' --depth {s.depth} --w-var {_text(s.w_var)} --b-var {_text(s.b_var)} --seed {s.seed}</pre>
-<p>The kernels, in Python:</p>
-<pre>import kernalg as ka
-net = ka.mlp({_text(repr(s.activation))}, depth={s.depth}, w_var={_argument(s.w_var)}, b_var={_argument(s.b_var)})
-net.ntk(X)                                  # Gram matrix of the rows of X
-net.ntk.value(1, 1, "2/5", digits=50)       # certified digits
-ka.spectrum(net.ntk, ka.Sphere({tour.scale.dimension}))</pre>
-{_table(["step", "time"], rows, "Where the time went", words=True)}
-<p class="small">All numbers are in <code>results.json</code> beside this file. {_text(versions)}.</p>"""
+    return _join(
+        "<h2>How this was made</h2>",
+        f"<pre>kernalg tour --activation {_text(shlex.quote(s.activation))} {_text(command)}</pre>",
+        "<p>The kernels, in Python:</p>",
+        "<pre>import kernalg as ka",
+        f"net = ka.mlp({_text(repr(s.activation))}, depth={s.depth}, {variances})",
+        "net.ntk(X)                             # Gram matrix of the rows of X",
+        'net.ntk.value(1, 1, "2/5", digits=50)  # certified digits',
+        f"ka.spectrum(net.ntk, ka.Sphere({tour.scale.dimension}))</pre>",
+        _table(["step", "time"], rows, "Where the time went", words=True),
+        f'<p class="small">All numbers are in <code>results.json</code> beside this file. {_text(versions)}.</p>',
+    )
 
 
 # -- sentences and pieces ---------------------------------------------------------------------------------------------
@@ -358,14 +383,18 @@ def _verdict(e: Experiment) -> str:
     last = f"{_percent(abs(deviation[-1]))} too {'low' if deviation[-1] < 0 else 'high'}"
     atoms = e.spectrum.atoms or 1
     if good.all():
-        return f"The predicted error is within {_percent(np.abs(deviation).max())} of the measured one at every n up to {n[-1]:g}."
+        within = _percent(np.abs(deviation).max())
+        return f"The predicted error is within {within} of the measured one at every n up to {n[-1]:g}."
     until = int(np.argmin(good))
     if until == 0:
-        return f"The predicted error is more than {_FAILED:.0%} off already at n = {n[0]:g}, and {last} at n = {n[-1]:g}."
-    share = _percent(n[until - 1] / atoms)
+        return (
+            f"The predicted error is {_FAILED:.0%} off or more already at n = {n[0]:g}; at n = {n[-1]:g} it is {last}."
+        )
+    within, share = _percent(np.abs(deviation[:until]).max()), _percent(n[until - 1] / atoms)
     return (
-        f"The predicted error is within {_percent(np.abs(deviation[:until]).max())} of the measured one up to n = {n[until - 1]:g} "
-        f"({share} of the {atoms} points) and {last} at n = {n[-1]:g}: the theory takes the sample to be small against the population."
+        f"The predicted error is within {within} of the measured one up to n = {n[until - 1]:g} ({share} of "
+        f"the {atoms} "
+        f"points) and {last} at n = {n[-1]:g}: the theory takes the sample to be small against the population."
     )
 
 
@@ -381,14 +410,18 @@ def _legend(*expressions: sp.Expr) -> str:
     return f"<p class='small'>{told}.</p>" if told else ""
 
 
-def _first_levels(s: Spectrum, count: int) -> Spectrum:
-    return Spectrum(s.eigenvalues[:count], s.multiplicities[:count], space=s.space)
+def _join(*lines: str) -> str:
+    return "\n" + "\n".join(line for line in lines if line)
 
 
-def _picture(draw: Any, *values: Any, alt: str, caption: str) -> str:
+def _pictures(*cells: str) -> str:
+    return _join('<div class="pictures">', *cells, "</div>")
+
+
+def _picture(caption: str, draw: Callable[..., Any], *values: Any) -> str:
     data = base64.b64encode(plot.svg(draw, *values).encode()).decode("ascii")
     return (
-        f'<figure><img alt="{_text(alt)}" src="data:image/svg+xml;base64,{data}">'
+        f'<figure><img alt="{_text(caption)}" src="data:image/svg+xml;base64,{data}">'
         f"<figcaption>{_text(caption)}</figcaption></figure>"
     )
 
@@ -425,8 +458,8 @@ def _latex_number(number: str) -> str:
     return rf"\dfrac{{{numerator}}}{{{denominator}}}" if slash and denominator.isdigit() else number
 
 
-def _percent(share: float, digits: int = 2) -> str:
-    return f"{100 * share:.{digits}g} %" if share < 0.995 else f"{100 * share:.0f} %"
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
 
 
 def _signed_percent(share: float) -> str:

@@ -38,7 +38,6 @@ from kernalg.spectrum.empirical import empirical_spectrum
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.sphere import Sphere, spectrum
 
-DIGITS = 50
 _LARGEST = 1e100  # of K(x, x); squares of it must stay in float64
 _PACKAGES = ("numpy", "scipy", "numba", "sympy", "mpmath", "python-flint", "scikit-learn", "matplotlib")
 # Well-known functions outside the class of closed forms, and what to take instead.
@@ -67,6 +66,7 @@ class Scale:
     digits_draws: int = 12
     digits_points: int = 1797
     certified_entries: int = 24
+    certified_digits: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Tour:
         return self.folder / "results.json"
 
     def as_dict(self) -> dict[str, Any]:
-        """All numbers, for results.json; only "seconds", "gram" and "versions" depend on the machine's speed and state."""
+        """All numbers, for results.json; only "seconds", "gram" and "versions" depend on the machine."""
         return {
             "kernalg": "tour",
             "settings": asdict(self.settings),
@@ -257,7 +257,12 @@ def run(
         raise DomainError(f"seed={seed!r}: an integer of at least 0 is needed")
     network = mlp(phi, depth, w_var, b_var)
     settings = Settings(
-        phi.name, str(phi.expr), int(depth), *(str(exact_number(v, n)) for v, n in ((w_var, "w_var"), (b_var, "b_var"))), seed
+        activation=phi.name,
+        formula=str(phi.expr),
+        depth=int(depth),
+        w_var=str(exact_number(w_var, "w_var")),
+        b_var=str(exact_number(b_var, "b_var")),
+        seed=seed,
     )
     _check_size(network)
     folder = _fresh_folder(Path(out))
@@ -272,8 +277,11 @@ def run(
             compile_seconds = time.perf_counter() - start
         with watch.step("network kernels on the sphere"):
             table = _profile_table(network)
-        with watch.step(f"{DIGITS} certified digits"):
-            agreements = (_dual_by_hermite_series(phi), _ntk_by_taylor_series(network))
+        with watch.step(f"{scale.certified_digits} certified digits"):
+            agreements = (
+                _dual_by_hermite_series(phi, scale.certified_digits),
+                _ntk_by_taylor_series(network, scale.certified_digits),
+            )
         X, Y = _digits(data_module, scale.digits_points)
         with watch.step("Gram matrices of the digits"):
             gram, timing = _gram(network, X, compile_seconds, scale, seed)
@@ -325,11 +333,11 @@ def _check_size(network: Network) -> None:
     try:
         size = float(network.ntk.value(1, 1, 1, digits=15))
     except PrecisionError as error:
-        raise DomainError(f"the kernel of this network has no finite value on the sphere |x|^2 = d: {advice}") from error
+        raise DomainError(f"this network has no finite kernel on the sphere |x|^2 = d: {advice}") from error
     if size > _LARGEST:
-        raise DomainError(f"the kernel of this network is {size:.3g} on the sphere |x|^2 = d, too large to work with: {advice}")
+        raise DomainError(f"the kernel of this network is {size:.3g} on the sphere |x|^2 = d, too large: {advice}")
     if size == 0:
-        raise DomainError("the kernel of this network is 0: its activation or its weight variance vanishes; nothing is learned")
+        raise DomainError("the kernel of this network is 0: its activation or weight variance vanishes")
 
 
 def _profile_table(network: Network) -> ProfileTable:
@@ -346,8 +354,8 @@ def _profile_table(network: Network) -> ProfileTable:
                 ntk=float(after.ntk.value(1, 1, 1, digits=15)),
             )
         )
-    # Equal steps in the angle: the profile of a kinked activation is steep at both ends. Where inputs are nearly equal or
-    # opposite some compiled formulas have no value; a picture does without.
+    # Equal steps in the angle: the profile of a kinked activation is steep at both ends. Where inputs are nearly equal
+    # or opposite some compiled formulas have no value; a picture does without.
     angle = np.append(np.linspace(np.pi - 0.03, 0.03, 60), 0)
     circle = math.sqrt(2) * np.column_stack([np.cos(angle), np.sin(angle)])
     on_circle = network.ntk.nngp_and_ntk(circle[-1:], circle)
@@ -361,36 +369,40 @@ def _profile_table(network: Network) -> ProfileTable:
     )
 
 
-def _dual_by_hermite_series(phi: Activation) -> Agreement:
-    r"""k(q1, q2, c) = sum_k a_k(q1) a_k(q2) rho^k; by Cauchy-Schwarz the tail is below rho^K sqrt(k(q1,q1,q1) k(q2,q2,q2))."""
+def _dual_by_hermite_series(phi: Activation, digits: int) -> Agreement:
+    r"""k(q1, q2, c) = sum_k a_k(q1) a_k(q2) rho^k; the tail is below rho^K sqrt(k(q1,q1,q1) k(q2,q2,q2))."""
     v1, v2, cov = sp.Rational(3, 2), sp.Rational(2, 3), sp.Rational(2, 5)
     rho = cov  # q1 q2 = 1
-    certified = phi.dual.value(v1, v2, cov, digits=DIGITS)
-    order = math.ceil((DIGITS + 4) / -math.log10(rho))
+    certified = phi.dual.value(v1, v2, cov, digits=digits)
+    order = math.ceil((digits + 4) / -math.log10(rho))
     left, right = phi.hermite(order, v1), phi.hermite(order, v2)
-    terms = (sp.N(a * b, DIGITS + 20) * rho**k for k, (a, b) in enumerate(zip(left, right, strict=True)))
-    series = sp.N(sp.Add(*terms), DIGITS)
+    terms = (sp.N(a * b, digits + 20) * rho**k for k, (a, b) in enumerate(zip(left, right, strict=True)))
+    series = sp.N(sp.Add(*terms), digits)
     route = f"Hermite series, {order + 1} exact coefficients for either variance"
-    return _agreement("dual k(q1, q2, c)", {"q1": "3/2", "q2": "2/3", "c": "2/5"}, certified, series, route)
+    return _agreement("dual k(q1, q2, c)", {"q1": "3/2", "q2": "2/3", "c": "2/5"}, certified, series, route, digits)
 
 
-def _ntk_by_taylor_series(network: Network) -> Agreement:
+def _ntk_by_taylor_series(network: Network, digits: int) -> Agreement:
     """The coefficients are not negative and add up to K(1): the tail after N terms is below K(1) rho^N."""
     rho = sp.Rational(2, 5)
-    certified = network.ntk.value(1, 1, rho, digits=DIGITS)
-    terms = math.ceil((DIGITS + 4) / -math.log10(rho))
-    coefficients = network.ntk.profile().taylor(terms, digits=DIGITS + 10)
-    series = sp.N(sp.Add(*(a * rho**k for k, a in enumerate(coefficients))), DIGITS)
+    certified = network.ntk.value(1, 1, rho, digits=digits)
+    terms = math.ceil((digits + 4) / -math.log10(rho))
+    coefficients = network.ntk.profile().taylor(terms, digits=digits + 10)
+    series = sp.N(sp.Add(*(a * rho**k for k, a in enumerate(coefficients))), digits)
     route = f"Taylor series of the profile at 0, {terms} terms"
-    return _agreement("NTK of the network", {"q1": "1", "q2": "1", "c": "2/5"}, certified, series, route)
+    return _agreement("NTK of the network", {"q1": "1", "q2": "1", "c": "2/5"}, certified, series, route, digits)
 
 
-def _agreement(what: str, point: dict[str, str], certified: sp.Float, second: sp.Float, route: str) -> Agreement:
+def _agreement(
+    what: str, point: dict[str, str], certified: sp.Float, second: sp.Float, route: str, wanted: int
+) -> Agreement:
     difference = abs(certified - second)
     scale = abs(certified) if certified != 0 else sp.S.One
-    digits = DIGITS if difference == 0 else min(DIGITS, math.floor(-float(sp.log(difference / scale, 10))))
-    if digits < DIGITS - 2:
-        raise InternalError(f"{what} at {point}: {certified} in balls, but {second} by its {route} ({digits} digits agree)")
+    digits = wanted if difference == 0 else min(wanted, math.floor(-float(sp.log(difference / scale, 10))))
+    if digits < wanted - 2:
+        raise InternalError(
+            f"{what} at {point}: {certified} in balls, but {second} by its {route} ({digits} digits agree)"
+        )
     return Agreement(what, point, sp.sstr(certified, full_prec=True), sp.sstr(second, full_prec=True), route, digits)
 
 
@@ -413,15 +425,20 @@ def _gram(
     pairs = np.random.default_rng(seed).integers(len(X), size=(scale.certified_entries, 2))
     pairs[0] = 0  # an entry of the diagonal is among them
     worst = max(abs(_exact_entry(network, X[i], X[j]) - float(gram[i, j])) for i, j in pairs)
-    timing = GramTiming(*X.shape, compile_seconds, both, product, len(pairs), float(worst / np.abs(gram).max()))
+    timing = GramTiming(
+        len(X), X.shape[1], compile_seconds, both, product, len(pairs), float(worst / np.abs(gram).max())
+    )
     return gram, timing
 
 
 def _exact_entry(network: Network, left: np.ndarray, right: np.ndarray) -> sp.Float:
     """The kernel of two float64 rows taken as exact rationals."""
     a, b = ([Fraction(float(v)) for v in row] for row in (left, right))
-    products = (sum((u * v for u, v in zip(*pair, strict=True)), Fraction(0)) / len(a) for pair in ((a, a), (b, b), (a, b)))
-    return network.ntk.value(*products, digits=30)
+
+    def mean_product(u: list[Fraction], v: list[Fraction]) -> Fraction:
+        return sum((s * t for s, t in zip(u, v, strict=True)), Fraction(0)) / len(u)
+
+    return network.ntk.value(mean_product(a, a), mean_product(b, b), mean_product(a, b), digits=30)
 
 
 def _best(work: Any, repeats: int = 3) -> float:
@@ -438,7 +455,8 @@ def _on_sphere(network: Network, levels: Spectrum, scale: Scale, seed: int, watc
     ridge = _diagonal(network) / 1000
     measured = measured_curve_on_sphere(
         network.ntk, levels, power, dimension=scale.dimension, n=scale.sphere_n, ridge=ridge, noise=scale.noise,
-        draws=scale.sphere_draws, seed=seed, progress=lambda done, total, text: watch.detail(f"{text} ({done}/{total})"),
+        draws=scale.sphere_draws, seed=seed,
+        progress=lambda done, total, text: watch.detail(f"{text} ({done}/{total})"),
     )  # fmt: skip
     predict = partial(learning_curve, levels, power, ridge=ridge, noise=scale.noise)
     return Experiment(levels, predict(n=_grid(scale.sphere_n)), predict(n=scale.sphere_n), measured)

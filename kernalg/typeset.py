@@ -53,8 +53,10 @@ def display(latex: str | Sequence[str]) -> str:
 def equation(left: str, right: sp.Expr) -> list[str]:
     """`left` = `right`, its top-level sum broken over as many lines as the width of a page asks for."""
     if isinstance(right, sp.Piecewise):
-        cases = [f"{sp.latex(e)}" + (rf"\quad\mathrm{{if}}\ {sp.latex(c)}" if c != True else r"\quad\mathrm{otherwise}")  # noqa: E712
-                 for e, c in right.args]
+        cases = [
+            sp.latex(e) + (r"\quad\mathrm{otherwise}" if c is sp.true else rf"\quad\mathrm{{if}}\ {sp.latex(c)}")
+            for e, c in right.args
+        ]
         return [f"{left} = {cases[0]}", *(rf"\qquad {case}" for case in cases[1:])]
     whole = f"{left} = {sp.latex(right)}"
     if not isinstance(right, sp.Add) or width(whole) <= _LINE:
@@ -96,7 +98,8 @@ def _path(latex: str) -> tuple[str, float, float, float]:
             parts.append("Z")
             continue
         numbers = [
-            f"{value - box.x0 + 1 if i % 2 == 0 else top - value:.1f}".removesuffix(".0") for i, value in enumerate(points)
+            f"{value - box.x0 + 1 if i % 2 == 0 else top - value:.1f}".removesuffix(".0")
+            for i, value in enumerate(points)
         ]
         parts.append(letters[int(code)] + " ".join(numbers))
     return "".join(parts), box.x1 - box.x0 + 2, top, bottom
@@ -104,7 +107,13 @@ def _path(latex: str) -> tuple[str, float, float, float]:
 
 def _readable(latex: str) -> str:
     """SymPy's LaTeX in the dialect of mathtext, set as TeX would display it."""
-    for old, new in ((r"\displaystyle", ""), (r"\limits", ""), (r"\middle|", "|"), (r"\mathbb{E}", r"\mathrm{E}"), ("\n", " ")):
+    for old, new in (
+        (r"\displaystyle", ""),
+        (r"\limits", ""),
+        (r"\middle|", "|"),
+        (r"\mathbb{E}", r"\mathrm{E}"),
+        ("\n", " "),
+    ):
         latex = latex.replace(old, new)
     # mathtext shrinks stretched brackets around small things.
     while (plain := _STRETCHED.sub(r"\1\2\3", latex)) != latex:
