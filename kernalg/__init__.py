@@ -39,9 +39,10 @@ _HOME = {
     "serial": "network.network",
     "Kernel": "network.kernel",
     "Profile": "network.profile",
-    "dot_product_kernel": "network.profile",
+    "dot_product_kernel": "network.dot_product",
     "Spectrum": "spectrum.spectrum",
     "empirical_spectrum": "spectrum.empirical",
+    "Circle": "spectrum.sphere",
     "Sphere": "spectrum.sphere",
     "spectrum": "spectrum.sphere",
     "LearningCurve": "learning.eigenlearning",
@@ -89,11 +90,12 @@ if TYPE_CHECKING:
     )
     from kernalg.formula import parse
     from kernalg.learning.eigenlearning import LearningCurve, learning_curve
+    from kernalg.network.dot_product import dot_product_kernel
     from kernalg.network.kernel import Kernel
     from kernalg.network.layers import Dense
     from kernalg.network.network import Network, mlp, serial
-    from kernalg.network.profile import Profile, dot_product_kernel
+    from kernalg.network.profile import Profile
     from kernalg.spectrum.empirical import empirical_spectrum
     from kernalg.spectrum.spectrum import Spectrum
-    from kernalg.spectrum.sphere import Sphere, spectrum
+    from kernalg.spectrum.sphere import Circle, Sphere, spectrum
     from kernalg.symbols import c, q1, q2, rho, x

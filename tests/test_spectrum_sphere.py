@@ -245,6 +245,14 @@ def test_levels_fill_the_trace_from_below(depth, d):
     assert all(e <= 1e-13 * v for e, v in zip(s.errors, s.eigenvalues, strict=True))
 
 
+def test_high_degrees_switch_to_gauss_and_agree_with_the_certified_ones():
+    s = spectrum(ReluProfile(1, True), Sphere(3), degree=64)
+    assert s.methods[64] == "Gauss" and s.methods[63] == "parity, zero"
+    with precision(200):
+        rule = eigenvalues_by_trapezoid(ReluProfile(1, True), 3, {64: arb(s.eigenvalues[64])}, 20, arb(2))[64]
+    assert s.eigenvalues[64] == pytest.approx(float(rule), rel=1e-14) and 0 < s.errors[64] < 1e-13 * s.eigenvalues[64]
+
+
 def test_eigenvalues_below_the_range_of_double_precision_are_kept():
     s = spectrum(profile_of("exp(xi)"), Sphere(3000), degree=120)
     assert s.eigenvalues[-1] == 0 and s.exact[-1] > 0

@@ -12,7 +12,13 @@ from scipy.special import eval_chebyt, eval_gegenbauer, eval_legendre
 
 from kernalg.enclosure.balls import ball, precision
 from kernalg.errors import DomainError
-from kernalg.expansion.taylor import log_largest_weight, taylor_from_zonal, zonal_from_taylor, zonal_weights
+from kernalg.expansion.taylor import (
+    largest_weight,
+    log_largest_weight,
+    taylor_from_zonal,
+    zonal_from_taylor,
+    zonal_weights,
+)
 from kernalg.expansion.zonal import log_multiplicity, multiplicity, zonal_ball, zonal_polynomial, zonal_table
 from kernalg.symbols import rho
 
@@ -85,6 +91,7 @@ def test_weights_against_gamma_functions(d, k):
             assert abs(weight - ball(truth)) < abs(weight) * arb("1e-45")
     weights = [float(w) for w in zonal_weights(d, k, 200)]
     for j in (0, 3, 50):
+        assert float(largest_weight(d, k, j)) == pytest.approx(max(weights[j:]), rel=1e-9)
         assert math.exp(log_largest_weight(d, k, j)) == pytest.approx(max(weights[j:]), rel=1e-9)
 
 

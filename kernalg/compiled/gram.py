@@ -128,7 +128,7 @@ class CompiledProgram:
 
     def diagonal(self, X: Any) -> tuple[FloatArray, FloatArray]:
         """`(nngp, ntk)` of every row with itself, shape (n,) each."""
-        rows = self._rows(data_matrix(X, "X"), "X")
+        rows = self._rows(data_matrix(X, "X"), "X", with_ntk=True)
         return rows.K, rows.T
 
     @property
@@ -161,7 +161,7 @@ class CompiledProgram:
             )
         return left, right, (left.shape[0], (left if right is None else right).shape[0])
 
-    def _rows(self, X: FloatArray, name: str) -> _Rows:
+    def _rows(self, X: FloatArray, name: str, with_ntk: bool) -> _Rows:
         rows = _Rows(X, int(self._offsets[-1]))
         q = np.empty(X.shape[0])
         _common().mean_squares(X, q)
@@ -176,7 +176,7 @@ class CompiledProgram:
         bad = np.flatnonzero(flagged)
         if bad.size:
             self._refine_module.refine_diagonal(X, bad, self._kinds, self._dense, rows.K, rows.T)
-        finite = np.isfinite(rows.K) & np.isfinite(rows.T)
+        finite = np.isfinite(rows.K) & (np.isfinite(rows.T) | (not with_ntk))
         if not finite.all():
             i = np.flatnonzero(~finite)[0]
             raise DomainError(
@@ -195,8 +195,12 @@ class CompiledProgram:
         n, m = X.shape[0], other.shape[0]
         if n == 0 or m == 0:
             return
-        left = self._rows(X, "X")
-        right = left if lower else self._rows(other, "Y")
+        for matrix in (K, T):
+            if matrix is not None and (np.may_share_memory(matrix, X) or np.may_share_memory(matrix, other)):
+                raise DomainError("out overlaps the inputs in memory; give a separate array, e.g. out.copy()")
+        with_ntk = T is not None
+        left = self._rows(X, "X", with_ntk)
+        right = left if lower else self._rows(other, "Y", with_ntk)
         height = max(1, min(_PANEL_ROWS, n, _PANEL_ENTRIES // m))
         scratch = np.empty((height, m)) if K is None or T is None else None
         with threads(n * m > _THREADED_ENTRIES) as share:
@@ -205,14 +209,26 @@ class CompiledProgram:
                 nngp, ntk = (_Panel(scratch, first) if full is None else _Panel(full, 0) for full in (K, T))
                 columns = last if lower else m
                 np.matmul(X[first:last], other[:columns].T, out=nngp.rows(first, last)[:, :columns])
-                share(partial(self._work, left, right, nngp, ntk, last, lower), range(first, last, _CHUNK_ROWS))
+                share(
+                    partial(self._work, left, right, nngp, ntk, last, lower, with_ntk), range(first, last, _CHUNK_ROWS)
+                )
             if lower:
                 for matrix, diagonal in ((K, left.K), (T, left.T)):
                     if matrix is not None:
                         np.fill_diagonal(matrix, diagonal)
                         share(partial(_mirror, matrix), range(0, n, _CHUNK_ROWS))
 
-    def _work(self, left: _Rows, right: _Rows, nngp: _Panel, ntk: _Panel, last: int, lower: bool, first: int) -> None:
+    def _work(
+        self,
+        left: _Rows,
+        right: _Rows,
+        nngp: _Panel,
+        ntk: _Panel,
+        last: int,
+        lower: bool,
+        with_ntk: bool,
+        first: int,
+    ) -> None:
         """A chunk of rows: float64, then double-double for the entries that come out NaN."""
         last = min(first + _CHUNK_ROWS, last)
         d = float(left.X.shape[1])
@@ -220,11 +236,13 @@ class CompiledProgram:
             *nngp, *ntk, first, last, lower, d, self._kinds, self._offsets, self._float_dense, left.F1, right.F2
         )
         if marked:
-            self._refine(left, right, nngp.rows(first, last), ntk.rows(first, last), first, lower)
+            self._refine(left, right, nngp.rows(first, last), ntk.rows(first, last), first, lower, with_ntk)
 
-    def _refine(self, left: _Rows, right: _Rows, K: FloatArray, T: FloatArray, first: int, lower: bool) -> None:
+    def _refine(
+        self, left: _Rows, right: _Rows, K: FloatArray, T: FloatArray, first: int, lower: bool, with_ntk: bool
+    ) -> None:
         """Compute the entries of the rows from `first` on that are not finite again."""
-        wrong = ~np.isfinite(K)
+        wrong = ~(np.isfinite(K) & (np.isfinite(T) | (not with_ntk)))
         if lower:
             wrong &= np.arange(K.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
         rows, columns = (np.ascontiguousarray(index) for index in np.nonzero(wrong))
@@ -244,7 +262,7 @@ class CompiledProgram:
             nngp,
             ntk,
         )
-        finite = np.isfinite(nngp) & np.isfinite(ntk)
+        finite = np.isfinite(nngp) & (np.isfinite(ntk) | (not with_ntk))
         if not finite.all():
             e = np.flatnonzero(~finite)[0]
             raise DomainError(

@@ -124,7 +124,7 @@ def affine(w, b, g, K, T):
     cache=True,
 )
 def pairs(K_all, K_first, T_all, T_first, first, last, lower, d, kinds, offsets, dense, F1, F2):
-    """Turn the products x.y in the rows first..last of K into kernel entries; return how many are not finite.
+    """Turn the products x.y in the rows first..last of K into kernel entries; return how many are not finite in K or T.
 
     With `lower`, the entries below the diagonal only.
     """
@@ -144,7 +144,7 @@ def pairs(K_all, K_first, T_all, T_first, first, last, lower, d, kinds, offsets,
                     affine(w, b, g, K, T)
 {pair_cases}
             for j in range(j1 - j0):
-                marked += not abs(K[j]) < np.inf
+                marked += not abs(K[j]) + abs(T[j]) < np.inf
     return marked
 '''
 

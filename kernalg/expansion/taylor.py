@@ -32,13 +32,24 @@ def weight_ratio(d: int, k: int, j: int) -> tuple[int, int]:
     return (k + 2 * j + 1) * (k + 2 * j + 2), 2 * (j + 1) * (d + 2 * k + 2 * j)
 
 
+def largest_weight_index(d: int, k: int, j: int) -> int:
+    """The i >= j at which w_{k,i} is largest: the weights rise to one peak, then fall."""
+    # w_{k,i+1} <= w_{k,i} iff (2d - 2) i >= k^2 - k - 2d + 2.
+    return max(j, -((k * k - k - 2 * d + 2) // -(2 * d - 2)))
+
+
 def log_largest_weight(d: int, k: int, j: int) -> float:
     """log of the largest weight w_{k,i} over i >= j (double precision, for planning)."""
-    # ratio < 1 iff (2d - 2) j + 2d + k - k^2 - 2 > 0.
-    peak = max(0, math.ceil((k * k - k - 2 * d + 2) / (2 * d - 2)))
-    i = max(j, peak)
+    i = largest_weight_index(d, k, j)
     m = k + 2 * i
     return math.lgamma(m + 1) - math.lgamma(i + 1) - m * math.log(2) + math.lgamma(d / 2) - math.lgamma(d / 2 + k + i)
+
+
+def largest_weight(d: int, k: int, j: int) -> arb:
+    """Enclosure of the largest weight w_{k,i} over i >= j, at the current precision."""
+    i = largest_weight_index(d, k, j)
+    m, half = k + 2 * i, arb(d) / 2
+    return (arb(m + 1).lgamma() - arb(i + 1).lgamma() + half.lgamma() - (half + k + i).lgamma()).exp() / arb(2) ** m
 
 
 def zonal_weights(d: int, k: int, terms: int) -> list[arb]:

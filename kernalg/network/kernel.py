@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sympy as sp
+from flint import arb
 
 from kernalg.compiled.gram import CompiledProgram, compile_program
 from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError
 from kernalg.formula import exact_number
-from kernalg.network.layers import Dense, Layer
+from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
 from kernalg.network.profile import Profile
-from kernalg.network.recursion import on_diagonal, on_opposites, on_pair
-
-if TYPE_CHECKING:
-    from flint import arb
+from kernalg.network.recursion import on_diagonal, on_opposites, on_pair, on_sphere
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,27 @@ class Kernel:
     def profile(self) -> Profile:
         """The kernel on the sphere |x|^2 = d, as a function of rho = x.x'/d."""
         self._refuse_parameters()
-        return Profile(self.layers, self.kind)
+        part = int(self.kind == "ntk")
+        one = arb(1)
+
+        def evaluate(at: Any, analytic: bool) -> Any:
+            if isinstance(at, arb) and at.is_exact() and abs(at) == one:
+                return (on_diagonal if at == one else on_opposites)(self.layers, one)[part]
+            return on_pair(self.layers, one, one, at, tangent=bool(part), analytic=analytic)[part]
+
+        # The dual of phi at equal variances is sum a_k(q)^2 rho^k; sums, products and compositions of series with
+        # non-negative coefficients are such series.
+        return Profile(repr(self)[1:-1], evaluate, lambda: on_sphere(self.layers)[part], nonnegative=True)
+
+    def to_json(self) -> str:
+        return json.dumps({"kernalg": "kernel", "kind": self.kind, "layers": layers_to_tree(self.layers)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Kernel:
+        tree = json.loads(text)
+        if not isinstance(tree, dict) or tree.get("kernalg") != "kernel" or tree.get("kind") not in ("nngp", "ntk"):
+            raise DomainError("this JSON is not a network kernel of kernalg")
+        return cls(layers_from_tree(tree["layers"]), tree["kind"])
 
     def _refuse_parameters(self) -> None:
         free = _free_symbols(self.layers)

@@ -7,7 +7,7 @@ from typing import Any
 
 from kernalg.activation.activation import Activation
 from kernalg.errors import DomainError
-from kernalg.formula import exact_number
+from kernalg.formula import exact_number, from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -44,3 +44,23 @@ class Dense:
 
 
 Layer = Dense | Activation
+
+
+def layers_to_tree(layers: tuple[Layer, ...]) -> list[dict[str, Any]]:
+    """The JSON form of a sequence of layers."""
+    return [
+        {"dense": [to_json(layer.w_var), to_json(layer.b_var)]}
+        if isinstance(layer, Dense)
+        else {"activation": to_json(layer.expr), "name": layer.name}
+        for layer in layers
+    ]
+
+
+def layers_from_tree(tree: list[dict[str, Any]]) -> tuple[Layer, ...]:
+    """The layers of their JSON form."""
+    return tuple(
+        Dense(*(from_json(v) for v in row["dense"]))
+        if "dense" in row
+        else Activation(from_json(row["activation"]), str(row["name"]))
+        for row in tree
+    )

@@ -12,9 +12,8 @@ import sympy as sp
 
 from kernalg.activation.activation import Activation, activation
 from kernalg.errors import DomainError
-from kernalg.formula import from_json, to_json
 from kernalg.network.kernel import Kernel
-from kernalg.network.layers import Dense, Layer
+from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
 
 MAX_DEPTH = 10_000
 
@@ -36,27 +35,14 @@ class Network:
         return Kernel(self.layers, "ntk")
 
     def to_json(self) -> str:
-        rows: list[dict[str, Any]] = [
-            {"dense": [to_json(layer.w_var), to_json(layer.b_var)]}
-            if isinstance(layer, Dense)
-            else {"activation": to_json(layer.expr), "name": layer.name}
-            for layer in self.layers
-        ]
-        return json.dumps({"kernalg": "network", "layers": rows})
+        return json.dumps({"kernalg": "network", "layers": layers_to_tree(self.layers)})
 
     @classmethod
     def from_json(cls, text: str) -> Network:
         tree = json.loads(text)
         if not isinstance(tree, dict) or tree.get("kernalg") != "network":
             raise DomainError("this JSON is not a network of kernalg (key 'kernalg': 'network')")
-        return serial(
-            *(
-                Dense(*(from_json(v) for v in row["dense"]))
-                if "dense" in row
-                else Activation(from_json(row["activation"]), str(row["name"]))
-                for row in tree["layers"]
-            )
-        )
+        return serial(*layers_from_tree(tree["layers"]))
 
     def __repr__(self) -> str:
         return (

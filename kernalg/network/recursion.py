@@ -1,4 +1,4 @@
-"""The layer recursion in balls: one step a layer, nothing expanded.
+"""The layer recursion in balls and in symbols: one step a layer.
 
 A state carries both variances, the covariance and the tangent kernel. Equal and opposite inputs are followed by the
 one-variable formulas, a zero input by the factorised ones, so that none meets the 0/0 of the two-variable formula.
@@ -17,7 +17,7 @@ from kernalg.activation.activation import Activation
 from kernalg.activation.dual import Dual
 from kernalg.enclosure.balls import BallFunction, ball, ball_function
 from kernalg.network.layers import Dense, Layer
-from kernalg.symbols import c, q1, q2
+from kernalg.symbols import c, q1, q2, rho
 
 Value = arb | acb | arb_series
 
@@ -115,6 +115,24 @@ def on_pair(
                 t = t * _call(_pair_function(layer, True), v1, v2, k, analytic)
             k = _call(_pair_function(layer, False), v1, v2, k, analytic)
         v1, v2 = _variance(layer, v1), _variance(layer, v2)
+    return k, t
+
+
+def on_sphere(layers: Sequence[Layer]) -> tuple[sp.Expr, sp.Expr]:
+    """(K, T) on |x|^2 = d as SymPy expressions in rho, layers substituted into one another."""
+    variance: sp.Expr = sp.S.One
+    k: sp.Expr = rho
+    t: sp.Expr = sp.S.Zero
+    for layer in layers:
+        if isinstance(layer, Dense):
+            variance = layer.w_var * variance + layer.b_var
+            k = layer.w_var * k + layer.b_var
+            t = k + layer.w_var * t
+        else:
+            at = {q1: variance, q2: variance, c: k}
+            t = t * layer.dual.derivative.expr.subs(at, simultaneous=True)
+            k = layer.dual.expr.subs(at, simultaneous=True)
+            variance = layer.dual.diagonal.subs(q1, variance)
     return k, t
 
 

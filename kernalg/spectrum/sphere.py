@@ -8,7 +8,7 @@ multiplicity N(d, k). Each level is computed by the first of these that applies,
 * *parity*, *polynomial*: the profile is a polynomial in the even or odd powers: finite sums, exact zeros;
 * *series*: Taylor coefficients with a rigorous remainder, if they are non-negative (every network kernel);
 * *trapezoid*: if they are, but the series is slow: the trapezoidal rule in artanh, with a rigorous error;
-* *Gauss*: any other profile: Gauss-Legendre in the angle, the error estimated by doubling the nodes;
+* *Gauss*: any other profile, and high degrees: Gauss-Legendre in the angle, the error estimated by doubling the nodes;
 * *enclosure*: adaptive ball quadrature, where digits are asked of such a profile or Gauss does not settle.
 
 References: Bach (JMLR 18, 2017); Bietti & Bach, *Deep equals shallow for ReLU networks in kernel regimes* (2021).
@@ -37,6 +37,10 @@ from kernalg.spectrum.sphere_series import (
 from kernalg.spectrum.sphere_trapezoid import eigenvalues_by_trapezoid
 
 _DOUBLE_DIGITS = 14
+# Of the estimates the certified integrals take their tolerance from.
+_ROUGH_DIGITS = 8
+# In double precision Gauss-Legendre overtakes the trapezoidal rule here: nodes like the degree, not its square.
+_TRAPEZOID_DEGREES = 60
 _MOST_DEGREES = 2000
 
 
@@ -115,19 +119,25 @@ def spectrum(K: Any, space: Sphere, degree: int = 20, digits: int | None = None)
 
     classes = finite_parity_classes(profile, degree)
     found = eigenvalues_of_finite_classes(profile, d, levels, classes, goal)
+    estimates: dict[int, arb] = {}
+    scales: dict[int, arb] = {}
     if profile.nonnegative:
         by_series, scales = eigenvalues_by_series(profile, d, [k for k in levels if k not in found], goal, at_one)
-        by_rule = eigenvalues_by_trapezoid(profile, d, scales, goal, at_one)
-        found |= by_series | {k: (value, "trapezoid") for k, value in by_rule.items()}
-    estimates: dict[int, arb] = {}
-    missing = [k for k in levels if k not in found]
-    unsettled = {}
-    for k, (value, difference, agreed) in eigenvalues_by_gauss(profile, d, missing, 8 if certified else goal).items():
-        if agreed and not certified:
-            found[k], estimates[k] = (value, "Gauss"), difference
-        else:
-            unsettled[k] = value
-    found |= {k: (value, "enclosure") for k, value in eigenvalues_by_enclosure(profile, d, unsettled, goal).items()}
+        found |= by_series
+    if not profile.nonnegative or (not certified and max(scales, default=0) > _TRAPEZOID_DEGREES):
+        missing = [k for k in levels if k not in found]
+        by_gauss = eigenvalues_by_gauss(profile, d, missing, _ROUGH_DIGITS if certified else goal)
+        for k, (value, difference, agreed) in by_gauss.items():
+            if agreed and not certified:
+                found[k], estimates[k] = (value, "Gauss"), difference
+                scales.pop(k, None)
+            elif not profile.nonnegative:
+                scales[k] = value
+    if profile.nonnegative:
+        certain, method = eigenvalues_by_trapezoid(profile, d, scales, goal, at_one), "trapezoid"
+    else:
+        certain, method = eigenvalues_by_enclosure(profile, d, scales, goal), "enclosure"
+    found |= {k: (value, method) for k, value in certain.items()}
 
     values = [found[k][0] for k in levels]
     eigenvalues = [float(value.mid()) for value in values]

@@ -20,7 +20,7 @@ from flint import arb
 
 from kernalg.enclosure.balls import bits_for, has_digits, negligible, precision
 from kernalg.errors import InternalError, PrecisionError
-from kernalg.expansion.taylor import first_weight, log_largest_weight, weight_ratio
+from kernalg.expansion.taylor import first_weight, largest_weight, log_largest_weight, weight_ratio
 from kernalg.spectrum.sphere_profile import Profile
 
 _LADDER = (64, 256, 1024)
@@ -180,20 +180,8 @@ def _enclosed_level(a: Sequence[arb], d: int, k: int, total: arb, digits: int) -
         raise InternalError(
             "The Taylor coefficients of a profile that is declared non-negative add up to more than its value at 1."
         )
-    bound = rest.upper().max(arb(0)) * _largest_weight(d, k, j + 1, weight)
+    bound = rest.upper().max(arb(0)) * largest_weight(d, k, j + 1)
     return partial, arb(bound / 2, (bound / 2).upper()), j + 1, bool(rest.contains(0))
-
-
-def _largest_weight(d: int, k: int, j: int, weight: arb) -> arb:
-    """Upper bound of w_{k,i} over i >= j, given w_{k,j}: the weights rise to one peak, then fall."""
-    largest = weight.upper()
-    up, down = weight_ratio(d, k, j)
-    while up > down:
-        weight = weight * up / down
-        largest = largest.max(weight.upper())
-        j += 1
-        up, down = weight_ratio(d, k, j)
-    return largest
 
 
 def _sufficient_terms(d: int, k: int, partial: arb, a: Sequence[arb], total: arb, digits: int) -> list[int]:

@@ -264,6 +264,10 @@ def test_out(relu, tmp_path):
             relu.nngp(X, out=wrong)
     with pytest.raises(DomainError, match="overlap"):
         relu.both(X, out=(K, K))
+    square = np.eye(4)
+    with pytest.raises(DomainError, match="overlaps the inputs"):
+        relu.nngp(square, out=square)
+    assert np.array_equal(square, np.eye(4))
     with pytest.raises(DomainError, match="pair"):
         relu.both(X, out=K)
 
@@ -285,6 +289,15 @@ def test_refused_inputs(relu, X, Y, message):
         relu.both(X, Y)
 
 
+def test_overflow_is_refused():
+    """exp(x) at variance 400: the kernel is e^400 in one layer and beyond float64 in two."""
+    step = dual(sp.exp((q1 + q2 + 2 * c) / 2), label="exp")
+    X = np.array([[20.0], [19.0]])
+    assert np.isfinite(compile_program(LayerProgram((READOUT, step))).ntk(X / 4)).all()
+    with pytest.raises(DomainError, match="not finite"):
+        compile_program(LayerProgram((READOUT, step, READOUT, step))).nngp(X)
+
+
 def test_programs_without_dual_or_dense():
     X = np.array([[1.0, 2.0], [3.0, -1.0]])
     K, T = compile_program(LayerProgram((DenseStep(R(1, 3), R(1, 7)), DenseStep(R(2), R(0))))).both(X)
@@ -299,6 +312,7 @@ def test_formula_without_a_value_is_refused():
     compiled = compile_program(LayerProgram((READOUT, step)))
     with pytest.raises(DomainError, match=r"X\[1\] with X\[0\]"):
         compiled.both(np.array([[1.0, 2.0], [2.0, 4.0]]))
+    assert compiled.nngp(np.array([[1.0, 2.0], [2.0, 4.0]])).tolist() == [[2.5, 5.0], [5.0, 10.0]]
 
 
 def test_close_rows_and_no_others_are_computed_again(relu, monkeypatch):

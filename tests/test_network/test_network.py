@@ -114,8 +114,8 @@ def test_opposite_inputs_are_the_limit(name: str) -> None:
 def test_dot_product_kernels_add_multiply_and_compose() -> None:
     K = ka.dot_product_kernel("exp(2*(rho-1))")
     L = ka.dot_product_kernel("(1+rho)**2/4")
-    assert (K + L).value(0, digits=20) == sp.N(sp.exp(-2) + sp.Rational(1, 4), 20)
-    assert float((2 * K * L).value(1, digits=20)) == 2
+    assert (K + L).profile().value(0, digits=20) == sp.N(sp.exp(-2) + sp.Rational(1, 4), 20)
+    assert float((2 * K * L).profile().value(1, digits=20)) == 2
     assert K.compose(L).expr == K.expr.subs(ka.rho, L.expr)
     assert L.nonnegative and K.nonnegative
     assert not ka.dot_product_kernel("rho - rho**2").nonnegative
@@ -126,6 +126,9 @@ def test_dot_product_kernels_add_multiply_and_compose() -> None:
 def test_json_round_trip_and_display() -> None:
     net = ka.serial(ka.Dense("1/3", 0.1), ka.activation("leaky_relu", slope="1/5"), ka.Dense(1, 0))
     assert ka.Network.from_json(net.to_json()) == net
+    assert ka.Kernel.from_json(net.ntk.to_json()) == net.ntk
+    K = ka.dot_product_kernel("exp(rho)")
+    assert type(K).from_json(K.to_json()) == K
     assert "leaky_relu" in repr(net) and "Dense(w_var=1/3, b_var=1/10)" in repr(net.ntk)
     assert "rho" in net.ntk.profile()._repr_latex_()
 

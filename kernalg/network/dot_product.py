@@ -1,0 +1,142 @@
+"""Kernels of your own: K(x, x') = f(x.x'/d), given by a formula in rho."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from flint import acb
+
+from kernalg.compiled.elementwise import elementwise
+from kernalg.compiled.inputs import data_matrix
+from kernalg.enclosure.balls import ball_function
+from kernalg.errors import DomainError
+from kernalg.formula import exact_number, from_json, parse, to_json
+from kernalg.network.profile import Profile
+from kernalg.symbols import rho
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class DotProductKernel:
+    """K(x, x') = f(x.x'/d) on the sphere |x|^2 = d; made by `dot_product_kernel`.
+
+    Kernels add and multiply, with each other and with numbers; ``K.compose(L)`` is f(g(rho)).
+    """
+
+    expr: sp.Expr
+
+    @cached_property
+    def nonnegative(self) -> bool:
+        """Whether the form of the expression proves that all Taylor coefficients are >= 0."""
+        return _nonnegative_series(self.expr)
+
+    def profile(self) -> Profile:
+        """The kernel as a function of rho."""
+        function = ball_function(self.expr, (rho,))
+
+        def evaluate(at: Any, analytic: bool) -> Any:
+            return function(at, analytic=analytic) if isinstance(at, acb) else function(at)
+
+        return Profile(str(self), evaluate, lambda: self.expr, self.nonnegative)
+
+    def __call__(self, X: Any, Y: Any = None) -> np.ndarray:
+        """Gram matrix of rows with |x.x'| <= d (on the sphere |x|^2 = d always)."""
+        a = data_matrix(X, "X")
+        b = a if Y is None else data_matrix(Y, "Y")
+        if a.shape[1] != b.shape[1]:
+            raise DomainError(f"X has {a.shape[1]} columns and Y has {b.shape[1]}; the inputs must have one dimension")
+        cosines = a @ b.T / a.shape[1]
+        if Y is None:
+            cosines = (cosines + cosines.T) / 2
+        return np.asarray(self._at(cosines))
+
+    def diag(self, X: Any) -> np.ndarray:
+        """K(x_i, x_i)."""
+        rows = data_matrix(X, "X")
+        return np.asarray(self._at(np.einsum("ij,ij->i", rows, rows) / rows.shape[1]))
+
+    def _at(self, cosines: np.ndarray) -> Any:
+        worst = float(np.abs(cosines).max(initial=0.0))
+        if worst > 1 + _ROUNDING:
+            raise DomainError(f"x.x'/d reaches {worst:.6g}; a dot-product kernel lives on |x|^2 = d: rescale the rows")
+        return elementwise(self.expr, (rho,))(np.clip(cosines, -1, 1))
+
+    def compose(self, inner: DotProductKernel) -> DotProductKernel:
+        """f(g(rho))."""
+        return DotProductKernel(self.expr.subs(rho, inner.expr))
+
+    def __add__(self, other: Any) -> DotProductKernel:
+        return DotProductKernel(self.expr + _operand(other))
+
+    def __mul__(self, other: Any) -> DotProductKernel:
+        return DotProductKernel(self.expr * _operand(other))
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def to_json(self) -> str:
+        return json.dumps({"kernalg": "dot_product_kernel", "expr": to_json(self.expr)})
+
+    @classmethod
+    def from_json(cls, text: str) -> DotProductKernel:
+        tree = json.loads(text)
+        if not isinstance(tree, dict) or tree.get("kernalg") != "dot_product_kernel":
+            raise DomainError("this JSON is not a dot-product kernel of kernalg")
+        return dot_product_kernel(from_json(tree["expr"]))
+
+    def __repr__(self) -> str:
+        return f"dot_product_kernel({self.expr})"
+
+    def _repr_latex_(self) -> str:
+        return rf"$\displaystyle {sp.latex(self.expr)}$"
+
+
+def dot_product_kernel(formula: str | sp.Expr) -> DotProductKernel:
+    """A kernel of your own on the sphere, from its profile in rho.
+
+    Examples
+    --------
+    >>> import kernalg as ka
+    >>> K = ka.dot_product_kernel("exp(2*(rho-1))")
+    >>> K.profile().value(1, digits=10), K.profile().taylor(3)
+    (1.000000000, array([0.13533528, 0.27067057, 0.27067057]))
+    """
+    expr = parse(formula, (rho,)) if isinstance(formula, str) else formula
+    if not isinstance(expr, sp.Expr):
+        raise DomainError(f"dot_product_kernel({formula!r}): give a formula in rho, as text or as SymPy")
+    strangers = expr.free_symbols - {rho}
+    if strangers:
+        raise DomainError(f"{expr} contains {', '.join(sorted(map(str, strangers)))}; a profile depends on rho alone")
+    return DotProductKernel(expr)
+
+
+def _operand(other: Any) -> sp.Expr:
+    return other.expr if isinstance(other, DotProductKernel) else exact_number(other, "the other operand")
+
+
+def _nonnegative_series(expr: sp.Expr) -> bool:
+    """Sufficient rules: rho, numbers >= 0, sums, products, exp, sinh, cosh, asin; polynomials seen as a whole."""
+    if not expr.has(rho):
+        return bool(expr.is_nonnegative)
+    if expr == rho:
+        return True
+    if expr.is_polynomial(rho):
+        return all(a.is_nonnegative for a in sp.Poly(expr, rho).all_coeffs())
+    if expr.has(sp.acos):  # pi/2 - asin
+        expr = expr.rewrite(sp.asin).expand()
+    if isinstance(expr, sp.Add):
+        return all(_nonnegative_series(a) for a in expr.args)
+    if isinstance(expr, sp.Mul):
+        return all(_nonnegative_series(a) for a in expr.args)
+    if isinstance(expr, sp.exp):
+        constant, rest = expr.args[0].expand().as_independent(rho, as_Add=True)
+        return bool(constant.is_real) and _nonnegative_series(rest)
+    if isinstance(expr, sp.Pow):
+        return bool(expr.exp.is_Integer and expr.exp > 0 and _nonnegative_series(expr.base))
+    return isinstance(expr, sp.sinh | sp.cosh | sp.asin) and _nonnegative_series(expr.args[0])
