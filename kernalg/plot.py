@@ -121,7 +121,7 @@ def target_power(s: Spectrum, ax: Axes | None = None) -> Axes:
         ax.set(
             xlabel="number of eigenvectors used",
             ylabel="power left over (%)",
-            title="Target beyond the first ones",
+            title="What is left of the target",
         )
         return ax
 

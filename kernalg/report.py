@@ -128,7 +128,7 @@ def _network(tour: Tour) -> str:
         r"K^{(\ell)} = k(q_1, q_2, c)",
         rf"\Theta^{{(\ell)}} = \left(\Sigma^{{(\ell)}} + {w}\Theta^{{(\ell-1)}}\right)\,\dot k(q_1, q_2, c)",
     ]
-    written_out = equation(r"\Theta(\rho)", mlp(tour.activation, 1, s.w_var, s.b_var).ntk.profile().expr)
+    written_out = equation(r"\mathrm{NTK}(\rho)", mlp(tour.activation, 1, s.w_var, s.b_var).ntk.profile().expr)
     example = [
         r"<p>With one hidden layer, on the sphere $|x|^2 = d$ and with $\rho = x\cdot x^\prime/d$, the NTK",
         r"written out is</p>",

@@ -58,6 +58,8 @@ def equation(left: str, right: sp.Expr) -> list[str]:
             for e, c in right.args
         ]
         return [f"{left} = {cases[0]}", *(rf"\qquad {case}" for case in cases[1:])]
+    if width(left) > _LINE / 2:
+        return [left, *equation(r"\qquad", right)]
     whole = f"{left} = {sp.latex(right)}"
     if not isinstance(right, sp.Add) or width(whole) <= _LINE:
         return [whole]
