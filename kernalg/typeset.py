@@ -59,7 +59,11 @@ def equation(left: str, right: sp.Expr) -> list[str]:
         ]
         return [f"{left} = {cases[0]}", *(rf"\qquad {case}" for case in cases[1:])]
     if width(left) > _LINE / 2:
-        return [left, *equation(r"\qquad", right)]
+        return [left, *_broken(r"\qquad", right)]
+    return _broken(left, right)
+
+
+def _broken(left: str, right: sp.Expr) -> list[str]:
     whole = f"{left} = {sp.latex(right)}"
     if not isinstance(right, sp.Add) or width(whole) <= _LINE:
         return [whole]
