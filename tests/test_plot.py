@@ -1,0 +1,93 @@
+"""Pictures: every value can be drawn, with labels, without touching matplotlib's own settings."""
+
+from __future__ import annotations
+
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from kernalg import plot
+from kernalg.errors import DomainError, MissingExtra
+from kernalg.learning.eigenlearning import learning_curve
+from kernalg.learning.measured import Measured, MeasuredCurve
+from kernalg.spectrum.spectrum import Spectrum
+
+LEVELS = Spectrum([0.5, 0.01, 1e-4, 0.0], [1, 50, 1274, 22050], trace=2.0, space="sphere S^49, d = 50")
+DATA = Spectrum(
+    np.arange(1, 41.0) ** -2, (1,) * 40, atoms=40, target_power=np.arange(1, 41.0) ** -3, space="40 data points"
+)
+CURVE = learning_curve(LEVELS, [0, 1, 1], n=np.geomspace(5, 4000, 40), noise=0.1)
+
+
+def measured(draws: int = 4, on_data: bool = True) -> MeasuredCurve:
+    rng = np.random.default_rng(0)
+    n = np.array([10.0, 100.0, 1000.0])
+
+    def around(level: float) -> Measured:
+        return Measured(level / n[:, None] ** 0.3 * rng.uniform(0.9, 1.1, (3, draws)))
+
+    extra = {"loo": around(3.0), "gcv": around(2.0), "loo_over_gcv": around(1.5)} if on_data else {}
+    return MeasuredCurve(n=n, test_mse=around(3.0), train_mse=around(0.1), ridge=0.1, seed=0, **extra)
+
+
+PICTURES = [
+    (plot.spectrum, (LEVELS,)),
+    (plot.spectrum, (DATA,)),
+    (plot.target_power, (DATA,)),
+    (plot.learning_curve, (CURVE, measured(on_data=False))),
+    (plot.learning_curve, (CURVE, measured())),
+    (plot.learning_curve, (None, measured(draws=1))),
+    (plot.loo_over_gcv, (measured(),)),
+    (plot.profile, (np.linspace(-1, 1, 5), np.linspace(0, 4, 5), np.linspace(0, 1, 5))),
+]
+
+
+@pytest.mark.parametrize(("draw", "values"), PICTURES)
+def test_axes_are_labelled_and_nothing_overlaps(draw, values):
+    before = dict(matplotlib.rcParams)
+    figure = Figure(figsize=plot.STYLE["figure.figsize"], layout="constrained")
+    ax = draw(*values, figure.add_subplot())
+    assert dict(matplotlib.rcParams) == before
+    assert ax.get_xlabel() and ax.get_ylabel() and ax.get_title(loc="left")
+    figure.canvas.draw()
+    for axis in (ax.xaxis, ax.yaxis):
+        boxes = [t.get_window_extent() for t in axis.get_ticklabels() if t.get_text() and t.get_visible()]
+        assert len(boxes) >= 2
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
+
+
+def test_new_axes_when_none_are_given():
+    matplotlib.use("Agg")
+    ax = plot.spectrum(LEVELS)
+    assert ax.get_yscale() == "log"
+    matplotlib.pyplot.close(ax.figure)
+
+
+def test_a_picture_is_the_same_file_every_time():
+    assert plot.svg(plot.learning_curve, CURVE, measured()) == plot.svg(plot.learning_curve, CURVE, measured())
+
+
+def test_colours_survive_grey_scale():
+    grey = [
+        np.dot(matplotlib.colors.to_rgb(c), (0.2126, 0.7152, 0.0722))
+        for c in (plot.NAVY, plot.VERMILION, plot.SKY, plot.AMBER)
+    ]
+    assert np.diff(grey).min() > 0.12
+
+
+def test_refusals():
+    with pytest.raises(DomainError, match="Spectrum is needed"):
+        plot.spectrum([1, 2])
+    with pytest.raises(DomainError, match="no target_power"):
+        plot.target_power(LEVELS)
+    with pytest.raises(DomainError, match="no leave-one-out"):
+        plot.loo_over_gcv(measured(on_data=False))
+
+
+def test_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'kernalg\[plot\]'"):
+        plot.spectrum(LEVELS)
