@@ -21,8 +21,8 @@ from kernalg.spectrum.spectrum import Spectrum
 from kernalg.typeset import display, equation, formula, width
 
 if TYPE_CHECKING:
+    from kernalg.findings import Experiment, Tour
     from kernalg.learning.measured import Measured
-    from kernalg.tour import Experiment, Tour
 
 # Beyond this relative deviation the prediction is said to have failed.
 _FAILED = 0.15

@@ -14,9 +14,10 @@ import pytest
 
 from kernalg import tour
 from kernalg.errors import DomainError
+from kernalg.findings import Scale, Tour
 from kernalg.progress import Display
 
-SMALL = tour.Scale(
+SMALL = Scale(
     dimension=30, degree=12, sphere_n=(60, 200), sphere_draws=8, digits_n=(30, 60), digits_draws=6, digits_points=600,
     certified_entries=6, certified_digits=30,
 )  # fmt: skip
@@ -28,7 +29,7 @@ def steps() -> list[tuple[int, int, str]]:
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory, steps) -> tour.Tour:
+def result(tmp_path_factory, steps) -> Tour:
     folder = tmp_path_factory.mktemp("tour") / "out"
     return tour.run("relu", depth=2, out=folder, scale=SMALL, progress=lambda *step: steps.append(step))
 
@@ -136,7 +137,7 @@ def test_nothing_is_overwritten_and_a_seed_repeats(result, tmp_path):
     out = tmp_path / "tour"
     out.mkdir()
     (out / "mine.txt").write_text("keep")
-    tiny = tour.Scale(20, 8, (20,), 2, 0.1, (20,), 2, 60, 2, 15)
+    tiny = Scale(20, 8, (20,), 2, 0.1, (20,), 2, 60, 2, 15)
     runs = [tour.run("x", depth=1, w_var="3/2", out=out, seed=5, scale=tiny, progress=False) for _ in range(2)]
     assert [r.folder.name for r in runs] == ["tour-2", "tour-3"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tour", "tour-2", "tour-3"]

@@ -74,6 +74,33 @@ def sinh(x):
 
 
 @njit(error_model="numpy")
+def exp_sinh(a, b):
+    """e**a sinh b without overflow on the way: e**(a + |b|) (1 - e**(-2|b|))/2 beyond |b| = 1, else as it stands."""
+    size = abs(b)
+    outer = exp(a + size)
+    inner = exp(-size)
+    z = b * b
+    q = fma(z, 7.746178593018827e-13, 1.6057679623801638e-10)
+    q = fma(z, q, 2.5052117695907823e-08)
+    q = fma(z, q, 2.7557319191381816e-06)
+    q = fma(z, q, 0.00019841269841324198)
+    q = fma(z, q, 0.008333333333333299)
+    q = fma(z, q, 0.16666666666666666)
+    far = 0.5 * (1.0 - inner * inner)
+    near = fma(size * z, q, size) * inner
+    value = outer * (near if z <= 1.0 else far)
+    return value if b >= 0.0 else -value
+
+
+@njit(error_model="numpy")
+def exp_cosh(a, b):
+    """e**a cosh b without overflow on the way."""
+    size = abs(b)
+    inner = exp(-size)
+    return 0.5 * exp(a + size) * (1.0 + inner * inner)
+
+
+@njit(error_model="numpy")
 def cosh(x):
     """(e**x + e**-x)/2, error below 3 units in the last place."""
     e = exp(abs(x))

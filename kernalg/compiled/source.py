@@ -245,7 +245,9 @@ class _Builder:
         numbers: list[sp.Expr] = []
         above: list[int] = []
         below: list[int] = []
-        for factor in sp.Mul.make_args(expr):
+        factors = list(sp.Mul.make_args(expr))
+        above.extend(self._damped_hyperbolic(factors))
+        for factor in factors:
             if not factor.free_symbols:
                 numbers.append(factor)
                 continue
@@ -260,6 +262,19 @@ class _Builder:
             above.append(self.number(number))
         top = self.mul(above)
         return self.divide(top, self.mul(below)) if below else top
+
+    def _damped_hyperbolic(self, factors: list[sp.Expr]) -> list[int]:
+        """exp(A) sinh(B) and exp(A) cosh(B), taken out of `factors`: 0 * inf for large B unless done as one."""
+        exponentials = [f for f in factors if isinstance(f, sp.exp) and f.free_symbols]
+        hyperbolic = [f for f in factors if isinstance(f, sp.sinh | sp.cosh) and f.free_symbols]
+        if not exponentials or len(hyperbolic) != 1:
+            return []
+        for factor in (*exponentials, *hyperbolic):
+            factors.remove(factor)
+        growth, argument = sp.Add(*(f.exp for f in exponentials)), hyperbolic[0].args[0]
+        name = "exp_sinh" if isinstance(hyperbolic[0], sp.sinh) else "exp_cosh"
+        args = self.build(growth, 1), self.build(argument, 0 if name == "exp_sinh" else 1)
+        return [self.node("call", *args, value=name, nonnegative=name == "exp_cosh")]
 
     def _power(self, base: sp.Expr, exponent: sp.Expr) -> list[int]:
         """Factors of base**exponent, the exponent not a negative number."""

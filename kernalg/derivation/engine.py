@@ -108,7 +108,7 @@ def _confirm(d: Derivation, dual: Dual, left: Atoms, right: Atoms) -> None:
         )
     means = [sp.S(hermite_moments(side, 0, q)[0]) for side, q in ((left, q1), (right, q2))]
     d.step(
-        dual.expr.subs(c, 0),
+        sp.Subs(dual.expr, c, 0),
         means[0] * means[1],
         because="and at c = 0 the variables are independent, so that k is the product of the means",
         check="balls",

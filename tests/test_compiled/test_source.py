@@ -26,6 +26,8 @@ def interpret(expr, symbols, values):
     lines, names = float64_lines(frozen, frozen.outputs, given, guard=2.0**-10, exact_symbols=True)
     scope = {name: getattr(math, name) for name in ("sqrt", "exp", "sin", "cos", "sinh", "cosh", "erf", "erfc", "log")}
     scope |= {"atan2": math.atan2, "normal_cdf": lambda z: math.erfc(-z / math.sqrt(2)) / 2, "abs": abs, "bad": False}
+    scope["exp_sinh"] = lambda a, b: math.exp(a) * math.sinh(b)
+    scope["exp_cosh"] = lambda a, b: math.exp(a) * math.cosh(b)
     scope |= {s.name: v for s, v in zip(symbols, values, strict=True)}
     exec("\n".join(lines), scope)  # noqa: S102  # text of our own printer
     return scope.get(names[0], None) if names[0] in scope else float(names[0]), scope["bad"]

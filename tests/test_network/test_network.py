@@ -63,6 +63,35 @@ def test_compiled_gram_against_certified_values() -> None:
                     assert abs(matrix[i, j] - float(kernel.value(*at, digits=20))) <= 1e-14 * scale, (net, i, j)
 
 
+@pytest.mark.parametrize("name", ["relu", "hard_tanh", "elu", "erf"])
+def test_nearly_parallel_and_nearly_opposite_rows(name: str) -> None:
+    """A kinked layer after a smooth one sees the angle that the smooth one leaves: it must not be lost on the way."""
+    rng = np.random.default_rng(0)
+    base, side = rng.integers(-4, 5, size=(2, 8)).astype(float)
+    net = ka.serial(ka.Dense("3/2", 0), name, ka.Dense(2, "1/8"), "relu", ka.Dense(1, 0))
+    for k in (2, 10, 27):
+        X = np.array([base, base + 2.0**-k * side, -base + 2.0**-k * side])
+        matrix = net.ntk(X)
+        rows = [[sp.Rational(*float(v).as_integer_ratio()) for v in row] for row in X]
+        for j in (1, 2):
+            at = [
+                sum(a * b for a, b in zip(u, v, strict=True)) / 8
+                for u, v in ((rows[0], rows[0]), (rows[j], rows[j]), (rows[0], rows[j]))
+            ]
+            exact = float(net.ntk.value(*at, digits=20))
+            assert abs(matrix[0, j] - exact) <= 1e-14 * matrix[0, 0], (name, k, j)
+
+
+def test_large_variances_do_not_overflow_on_the_way() -> None:
+    """exp(-q) sinh(c) is 0 * inf in float64 for q above 710, though the value is near 1/2."""
+    X = np.array([[40.0, 0.0], [39.99, 0.5]])
+    K = ka.serial(ka.Dense(1, 0), "sin", ka.Dense(1, 0)).nngp
+    exact = K.value(
+        800, sp.Rational("0.5") * (sp.Rational("39.99") ** 2 + sp.Rational("0.25")), sp.Rational("799.8"), digits=20
+    )
+    assert K(X)[0, 1] == pytest.approx(float(exact), rel=1e-12)
+
+
 def test_profile_is_one_function_in_four_arithmetics() -> None:
     profile = ka.mlp("gelu", depth=2, w_var="3/2", b_var="1/10").ntk.profile()
     rho = sp.Rational(3, 10)
