@@ -308,14 +308,18 @@ def plane(f: Factor, g: Factor, c: Callable[[], arb], s: Callable[[], arb], tole
         area = 4 * reach_z * reach_w
         demand = max(float((size * area / tolerance).log()), 5.0)
         error = size * (wz.integral() * ww.beyond(reach_w) + ww.integral() * wz.beyond(reach_z))
-        sliver = size * wz.integral() * (ww.linear * reach_w + ww.quadratic * reach_w**2).exp()
+        sliver_w = size * wz.integral() * (ww.linear * reach_w + ww.quadratic * reach_w**2).exp()
+        sliver_z = size * ww.integral() * (wz.linear * reach_z + wz.quadratic * reach_z**2).exp()
     with precision(bits):
         integrand = _Plane(f, g, c(), s())
         total = arb(0)
         spent = 0
         for cell in _cells(f, g, integrand, reach_z, reach_w):
             if not cell.right > cell.left:
-                error += sliver * (cell.right - cell.left).abs_upper()
+                error += sliver_w * (cell.right - cell.left).abs_upper()
+                continue
+            if not height(cell, (cell.left + cell.right) / 2) > 0:
+                error += sliver_z * height(cell, cell.left).abs_upper().max(height(cell, cell.right).abs_upper())
                 continue
             for part, n_w, n_theta, lost in _refined(cell, integrand, area, tolerance, demand):
                 error += lost
@@ -330,8 +334,17 @@ def plane(f: Factor, g: Factor, c: Callable[[], arb], s: Callable[[], arb], tole
         return total + arb(0, error.upper())
 
 
+def height(cell: Cell, w: arb) -> arb:
+    """The extent in z at w."""
+    return cell.upper.at(w) - cell.lower.at(w)
+
+
 def _cells(f: Factor, g: Factor, plane: _Plane, reach_z: arb, reach_w: arb) -> Iterator[Cell]:
-    """The cells of the arrangement of lines; a cell of no certain width stands for what may lie between two splits."""
+    """The cells of the arrangement of lines.
+
+    A cell of no certain width or height stands for what may lie between two splits, or lines, that the precision
+    cannot tell apart.
+    """
     c, s = plane.c, plane.s
     (points_f, branches_f), (points_g, branches_g) = branches_in_z(f), branches_in_z(g)
     lines_f = [Line(p / c, -s / c, "f") for p in points_f]
@@ -340,7 +353,7 @@ def _cells(f: Factor, g: Factor, plane: _Plane, reach_z: arb, reach_w: arb) -> I
     splits = [(b - a) / (-2 * s) for a in points_f for b in points_g]  # alpha - Sw = beta + Sw
     for line in (*lines_f, *lines_g):
         splits += [(end.constant - line.constant) / line.slope for end in ends]
-    splits = [w for w in splits if w > -reach_w and w < reach_w]
+    splits = [w for w in splits if not (w <= -reach_w or w >= reach_w)]
     ordered = [-reach_w, *sorted(splits, key=lambda w: w.mid().fmpq()), reach_w]
     for left, right in zip(ordered, ordered[1:], strict=False):
         if not right > left:
@@ -350,8 +363,6 @@ def _cells(f: Factor, g: Factor, plane: _Plane, reach_z: arb, reach_w: arb) -> I
         stack = sorted((*lines_f, *lines_g, *ends), key=lambda line: line.at(middle).mid().fmpq())
         i = j = inside = 0
         for lower, upper in zip(stack, stack[1:], strict=False):
-            if not upper.at(middle) > lower.at(middle):
-                raise PrecisionError("two breakpoints are too close together to be told apart; ask more digits")
             i, j = i + (lower.kind == "f"), j + (lower.kind == "g")
             inside += lower.kind == "end"
             if inside == 1:
@@ -392,11 +403,11 @@ def _plan(
     """Nodes in w and theta and a bound of the error; no nodes when the whole part is negligible."""
     w_middle, w_half = (part.left + part.right) / 2, (part.right - part.left) / 2
     t_middle, t_half = (part.bottom + part.top) / 2, (part.top - part.bottom) / 2
-    height = part.upper.at(w_middle) - part.lower.at(w_middle)
+    tall = height(part, w_middle)
     crude = plane.crude(part) * 4 * w_half * t_half
-    if crude <= tolerance * w_half * t_half * height / area or crude * 2**14 <= tolerance * t_half:
+    if crude <= tolerance * w_half * t_half * tall / area or crude * 2**14 <= tolerance * t_half:
         return 0, 0, crude.upper()
-    allowed = tolerance * height / (8 * area)
+    allowed = tolerance * tall / (8 * area)
     size_w = plane.bound(part, [w_middle + w_half * e for e in ellipse], [t_middle + t_half * r for r in real])
     size_t = plane.bound(part, [w_middle + w_half * r for r in real], [t_middle + t_half * e for e in ellipse])
     n_w, n_t = _nodes_for(size_w / allowed), _nodes_for(size_t / allowed)

@@ -41,7 +41,7 @@ from kernalg.gaussian.series import (
 )
 from kernalg.gaussian.trapezoid import Factor
 
-LONGEST_SERIES = 400
+LONGEST_SERIES = 1100
 Attempt = Callable[[arb], arb]
 
 

@@ -215,9 +215,14 @@ def series_sum(
     """Sum of a_k(v1) b_k(v2) rho^k for k <= order, with the bound of the rest."""
     with precision(BOUND_BITS):
         norms = norm_squared(f, v1, 3).sqrt().max(norm_squared(g, v2, 3).sqrt())
-        # sum |rho|^k (|a_k| + |b_k|) <= 2 norm/(1 - |rho|); a power of two, so that near tolerances share the cache
-        each = arb(2) ** math.floor(float((tolerance * (1 - abs(rho())) / (4 * norms)).log()) / math.log(2))
-    a, b = coefficients_within(f, v1, order, each), coefficients_within(g, v2, order, each)
+        # sum |rho|^k (|a_k| + |b_k|) <= 2 norm/(1 - |rho|)
+        each = tolerance * (1 - abs(rho())) / (4 * norms)
+        # Coarse steps of both arguments, so that calls at other correlations find the coefficients in the cache.
+        each = arb(2) ** (32 * math.floor(float(each.log()) / (32 * math.log(2))))
+    longest = 32
+    while longest < order:
+        longest = 3 * longest // 2
+    a, b = (coefficients_within(h, v, longest, each)[: order + 1] for h, v in ((f, v1), (g, v2)))
     bits = bits_for(10) + max(0, math.ceil(-float((tolerance / (scale + 1)).log()) / math.log(2)))
     with precision(bits):
         r = rho()

@@ -29,10 +29,11 @@ from dataclasses import dataclass
 from flint import acb, arb
 
 from kernalg.enclosure.balls import ball, precision
-from kernalg.errors import PrecisionError
+from kernalg.errors import DomainError, PrecisionError
 from kernalg.gaussian.branches import BOUND_BITS, Envelope, PiecewiseAnalytic, interval
 
-MAX_NODES = 3_000_000
+MAX_NODES = 20_000  # on a line
+MAX_PAIRS = 6_000_000  # on a plane, where a node costs two products
 _MAX_DEPTH = 10
 
 
@@ -96,7 +97,12 @@ def weights(factors: Sequence[Factor], c: arb, s: arb, extra: arb) -> tuple[arb,
     envelopes = [f.envelope() for f in factors]
     size = arb(1)
     linear, quadratic = arb(0), extra
-    for e in envelopes:
+    for f, e in zip(factors, envelopes, strict=True):
+        if not 4 * e.quadratic < 1:
+            raise DomainError(
+                f"{f.function.parts.branches} grows like exp({float(e.quadratic / f.scale() ** 2):.6g} x^2), so its "
+                f"second moment is infinite at variance {f.variance}; take a smaller variance"
+            )
         size, linear, quadratic = size * e.factor, linear + e.linear, quadratic + e.quadratic
     if not 2 * quadratic < 1:
         raise PrecisionError(
@@ -233,6 +239,11 @@ def _no_more(y: arb) -> arb:
     return arb(1)
 
 
+def _step(a: arb, ratio: arb) -> arb:
+    """h <= 1 with exp(2 pi a/h) >= exp(a^2/2) ratio, and 2 pi/h > a/2 whatever the ratio."""
+    return (2 * arb.pi() * a / (a * a / 2 + (ratio + arb.const_e()).log())).lower().min(arb(1)).mid()
+
+
 def line_rule(
     factors: Sequence[Factor],
     tolerance: arb,
@@ -248,15 +259,14 @@ def line_rule(
         size, w, _ = weights(factors, arb(1), arb(0), arb(0) if extra is None else extra)
         size *= more(arb(0))
         digits_e = max(float((8 * size * w.integral() / tolerance).log()), 5.0)
-        strip = _best_strip(factors, w.reach(tolerance / (4 * size)) + 1, digits_e, arb(1), more)
+        strip = _best_strip(factors, w.reach(tolerance / (4 * size)) + 1.5, digits_e, arb(1), more)
         a = strip.half_width
         strip, (reach,) = _widened(
-            strip, factors, more(a), lambda A: (w.reach(tolerance / (4 * size.max(A))),), lambda cuts: cuts[0] + 1
+            strip, factors, more(a), lambda A: (w.reach(tolerance / (4 * size.max(A))),), lambda cuts: cuts[0] + 1.5
         )
-        exponent = (8 * strip.factor * (a * a / 2).exp() * w.integral() / tolerance + 8).log()
-        step = (2 * arb.pi() * a / exponent).mid().min(arb(1))
+        step = _step(a, 8 * strip.factor * w.integral() / tolerance)
         count = math.ceil(float((reach / step).upper()))
-        _check_count(2 * count + 1, factors)
+        _check_count(2 * count + 1, MAX_NODES, factors)
         rule = Direction(step, count, a)
         error = strip.factor * rule.error(w) + size * w.beyond(rule.end)
     nodes = []
@@ -286,22 +296,19 @@ def plane(f: Factor, g: Factor, c: Callable[[], arb], s: Callable[[], arb], tole
             return wz.reach(small / ww.integral()), ww.reach(small / wz.integral())
 
         def extent(cuts: tuple[arb, ...]) -> arb:
-            return (c0 * (cuts[0] + 1) + s0 * (cuts[1] + 1)).upper()  # steps are at most 1
+            return (c0 * (cuts[0] + 1.5) + s0 * (cuts[1] + 1.5)).upper()  # a rule ends at most 1.5 steps later
 
         strip = _best_strip(factors, extent(reaches(arb(0))), digits_e, c0, _no_more)
         strip, (reach_z, reach_w) = _widened(strip, factors, arb(1), reaches, extent)
         most = arb(math.sqrt(2 * digits_e))
         half_z, half_w = (strip.half_width / c0).lower(), (strip.half_width / s0).lower().min(most)
-        steps = []
-        for a in (half_z, half_w):
-            exponent = (16 * strip.factor * (a * a / 2).exp() * total / tolerance + 8).log()
-            steps.append((2 * arb.pi() * a / exponent).mid().min(arb(1)))
+        steps = [_step(a, 16 * strip.factor * total / tolerance) for a in (half_z, half_w)]
         m, n = _matching(c0 * steps[0] / (s0 * steps[1]))
         # C h_z = m delta and S h_w = n delta, neither step longer than asked
         delta = (c0 * steps[0] / m).min(s0 * steps[1] / n).lower().mid()
         rule_z = Direction(m * delta / c0, math.ceil(float((reach_z * c0 / (m * delta)).upper())), half_z)
         rule_w = Direction(n * delta / s0, math.ceil(float((reach_w * s0 / (n * delta)).upper())), half_w)
-        _check_count((2 * rule_z.count + 1) * (2 * rule_w.count + 1) // 4, factors)
+        _check_count((2 * rule_z.count + 1) * (2 * rule_w.count + 1), MAX_PAIRS, factors)
         error = strip.factor * (
             rule_z.error(wz) * ww.integral() + wz.largest_sum(rule_z.step) * rule_w.error(ww)
         ) + size * (wz.integral() * ww.beyond(rule_w.end) + ww.integral() * wz.beyond(rule_z.end))
@@ -345,9 +352,9 @@ def _lattice_sum(
     return total * step_z * step_w / (2 * arb.pi())
 
 
-def _check_count(count: int, factors: Sequence[Factor]) -> None:
-    if count > MAX_NODES:
+def _check_count(count: int, most: int, factors: Sequence[Factor]) -> None:
+    if count > most:
         raise PrecisionError(
             f"the trapezoidal rule needs about {count} nodes for {factors[0].function.parts.branches[0]}, more than "
-            f"{MAX_NODES}: a singularity lies close to the real line at this variance; ask fewer digits"
+            f"{most}: a singularity lies close to the real line at this variance; ask fewer digits"
         )
