@@ -145,11 +145,17 @@ def _import(path: Path) -> ModuleType:
         raise ImportError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    from numba.core import config
+
+    # The machine code goes beside the file, into the directory that was checked, also where NUMBA_CACHE_DIR is set.
+    elsewhere, config.CACHE_DIR = config.CACHE_DIR, ""
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    finally:
+        config.CACHE_DIR = elsewhere
     return module
 
 
