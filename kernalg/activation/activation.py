@@ -104,7 +104,7 @@ class Activation:
     @cached_property
     def dual(self) -> Dual:
         """E[phi(u) phi(v)] and its relatives."""
-        return Dual(self.name, lambda: self.atoms)
+        return Dual(self.name, lambda: self.pieces)
 
     def hermite(self, order: int, q: Any = 1) -> list[sp.Expr]:
         r"""Exact coefficients a_k = E[phi(sqrt(q) Z) h_k(Z)], k = 0 … order, with h_k = He_k/sqrt(k!).

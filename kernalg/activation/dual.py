@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy as sp
 
+from kernalg.activation import numeric
 from kernalg.compiled.elementwise import elementwise
 from kernalg.enclosure.balls import check_digits, enclose, to_float
-from kernalg.errors import DomainError
+from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number
-from kernalg.gaussian.atoms import Atom, Atoms, collect, derivative, reflect
+from kernalg.gaussian.atoms import Atom, Atoms, collect, from_pieces, reflect
 from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
+from kernalg.gaussian.pieces import Pieces
+from kernalg.gaussian.series import differentiate
 from kernalg.symbols import c, q1, q2, rho, x
 
 if TYPE_CHECKING:
@@ -42,14 +45,31 @@ class Dual:
     """
 
     name: str
-    left: Callable[[], Atoms]
-    right: Callable[[], Atoms] | None = None  # None: the same function on both sides
+    left: Callable[[], Pieces]
+    right: Callable[[], Pieces] | None = None  # None: the same function on both sides
     kind: str = "dual"  # "dual", "derivative" (almost everywhere), "distributional" (dk/dc)
 
     @property
-    def _atoms(self) -> tuple[Atoms, Atoms]:
+    def pieces(self) -> tuple[Pieces, Pieces]:
+        """The branches of f and of g."""
         left = self.left()
         return left, left if self.right is None else self.right()
+
+    @cached_property
+    def atoms(self) -> tuple[Atoms, Atoms]:
+        """f and g in normal form."""
+        left, right = self.pieces
+        f = from_pieces(left)
+        return f, f if self.right is None else from_pieces(right)
+
+    @cached_property
+    def has_closed_form(self) -> bool:
+        """Whether `expr` exists. Without it `value`, `enclosure` and calls on arrays work all the same."""
+        try:
+            self.expr  # noqa: B018
+        except NoClosedForm:
+            return False
+        return True
 
     @cached_property
     def expr(self) -> sp.Expr:
@@ -61,8 +81,8 @@ class Dual:
             when the activation lies outside the class; the message names the obstacle.
         """
         if self.kind == "distributional":
-            return sp.diff(expectation(*self._atoms), c)
-        return expectation(*self._atoms)
+            return sp.diff(expectation(*self.atoms), c)
+        return expectation(*self.atoms)
 
     @cached_property
     def normalized(self) -> sp.Expr:
@@ -75,7 +95,7 @@ class Dual:
     def diagonal(self) -> sp.Expr:
         """E[f(u) g(u)], the value at q1 = q2 = c, in q1."""
         self._refuse_distributional("diagonal")
-        return expectation_at_equality(*self._atoms)
+        return expectation_at_equality(*self.atoms)
 
     def _refuse_distributional(self, where: str) -> None:
         if self.kind == "distributional":
@@ -88,7 +108,7 @@ class Dual:
     def antidiagonal(self) -> sp.Expr:
         """E[f(u) g(-u)], the value at q1 = q2 = -c, in q1. For an odd function it is minus the diagonal, as written."""
         self._refuse_distributional("antidiagonal")
-        left, right = self._atoms
+        left, right = self.atoms
         if _vanishes((*right, *reflect(right))):
             return -self.diagonal
         return expectation_at_equality(left, reflect(right))
@@ -99,8 +119,8 @@ class Dual:
         left, right = self.left, self.right
         return replace(
             self,
-            left=lambda: derivative(left()),
-            right=None if right is None else (lambda: derivative(right())),
+            left=lambda: differentiate(left()),
+            right=None if right is None else (lambda: differentiate(right())),
             kind="derivative",
         )
 
@@ -125,11 +145,26 @@ class Dual:
     def enclosure(self, q1: Any, q2: Any, c: Any, digits: int = 50) -> arb:
         """A ball that contains the exact value, with relative radius at most 10^-digits."""
         digits = check_digits(digits)
-        formula, values = self._at(*(exact_number(v, n) for v, n in ((q1, "q1"), (q2, "q2"), (c, "c"))))
-        return enclose(formula, values, digits)
+        point = [exact_number(v, n) for v, n in ((q1, "q1"), (q2, "q2"), (c, "c"))]
+        self._check_point(point[0], point[1], point[2])
+        if self.has_closed_form:
+            return enclose(*self._at(point[0], point[1], point[2]), digits)
+        f, g = self._functions_for_numbers()
+        return numeric.enclosure(f, g, point[0], point[1], point[2], digits)
 
-    def _at(self, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr) -> tuple[sp.Expr, dict[sp.Symbol, sp.Expr]]:
-        """The formula that is regular at this point, and the values of its symbols."""
+    def _functions_for_numbers(self) -> tuple[Pieces, Pieces]:
+        """The functions whose product is averaged. dk/dc is the average of the derivatives' product without jumps."""
+        f, g = self.pieces
+        if self.kind != "distributional":
+            return f, g
+        if not (numeric.is_continuous(f) and numeric.is_continuous(g)):
+            raise NoClosedForm(
+                f"d/dc of the dual of {self.name} needs a closed form, because the activation jumps; "
+                "its almost-everywhere part is .derivative"
+            )
+        return self.derivative.pieces
+
+    def _check_point(self, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr) -> None:
         for label, v in (("q1", v1), ("q2", v2), ("c", cov)):
             if v.free_symbols:
                 raise DomainError(f"{label} = {v} is symbolic; a value needs numbers (the formula itself is .expr)")
@@ -138,6 +173,9 @@ class Dual:
         gap = v1 * v2 - cov**2
         if gap.is_negative or (gap.is_zero is None and sp.N(gap, 50) < 0 and not gap.equals(0)):
             raise DomainError(f"c = {cov} is outside [-sqrt(q1 q2), sqrt(q1 q2)] for q1 = {v1}, q2 = {v2}")
+
+    def _at(self, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr) -> tuple[sp.Expr, dict[sp.Symbol, sp.Expr]]:
+        """The formula that is regular at this point, and the values of its symbols."""
         self._check_growth(v1, v2, cov)
         if (v1.is_zero or v2.is_zero) and self.kind != "distributional":
             return self.at_zero_variance(v1, v2), {}
@@ -147,7 +185,7 @@ class Dual:
 
     def _check_growth(self, v1: Any, v2: Any, cov: Any) -> None:
         """exp(A x^2) with A > 0 has a finite expectation only for small variances."""
-        left, right = self._atoms
+        left, right = self.atoms
         a = max((f.quadratic for f in left), default=sp.S.Zero)
         b = max((g.quadratic for g in right), default=sp.S.Zero)
         if a <= 0 and b <= 0:
@@ -162,7 +200,7 @@ class Dual:
 
     def at_zero_variance(self, v1: sp.Expr, v2: sp.Expr) -> sp.Expr:
         """E[f(u)] E[g(v)], what remains when u or v is 0 almost surely. At a jump f(0) is the mean of both sides."""
-        left, right = self._atoms
+        left, right = self.atoms
         return _mean(left, v1) * _mean(right, v2)
 
     def __call__(self, variance1: Any, variance2: Any, covariance: Any) -> Any:
@@ -182,14 +220,19 @@ class Dual:
                 f"c = {cov[i]} at index {i} is outside [-sqrt(q1 q2), sqrt(q1 q2)], q1 = {a[i]}, q2 = {b[i]}"
             )
         cov = cov if bound is None else np.clip(cov, -bound, bound)
-        if a.size:
+        if not a.size:
+            return np.empty(a.shape)
+        if self.has_closed_form:
             self._check_growth(a.max(), b.max(), float(np.abs(cov).max()))
         return self._regular_and_singular(a, b, cov)
 
     def _regular_and_singular(self, a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> Any:
         """The pair formula where it is regular; one-variable formulas for u = v, u = -v and vanishing variances."""
         zero = (a == 0) | (b == 0)
-        same, opposite = (~zero & (a == b) & (cov == sign * a) for sign in (1, -1))
+        if not self.has_closed_form:
+            same = opposite = np.zeros(a.shape, dtype=bool)
+        else:
+            same, opposite = (~zero & (a == b) & (cov == sign * a) for sign in (1, -1))
         if self.kind == "distributional" or not (zero | same | opposite).any():
             return self._compiled(a, b, cov)
         out = np.empty(a.shape)
@@ -206,10 +249,13 @@ class Dual:
 
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
-        return elementwise(self.expr, (q1, q2, c))
+        if self.has_closed_form:
+            return elementwise(self.expr, (q1, q2, c))
+        f, g = self._functions_for_numbers()
+        return lambda a, b, cov: numeric.values(f, g, a, b, cov)[()]
 
     def _refuse_parameters(self) -> None:
-        free = self.expr.free_symbols - {q1, q2, c}
+        free = {s for f in self.pieces for e in (*f.branches, *f.breakpoints) for s in e.free_symbols} - {x}
         if free:
             raise DomainError(
                 f"the dual of {self.name} has the free parameters {', '.join(sorted(map(str, free)))}; "
@@ -221,10 +267,10 @@ class Dual:
 
     def __repr__(self) -> str:
         title = {"dual": "dual", "derivative": "derivative dual", "distributional": "d/dc of the dual"}[self.kind]
-        return f"<{title} of {self.name}: {self.expr}>"
+        return f"<{title} of {self.name}: {self.expr if self.has_closed_form else 'no closed form'}>"
 
-    def _repr_latex_(self) -> str:
-        return rf"$\displaystyle {sp.latex(self.expr)}$"
+    def _repr_latex_(self) -> str | None:
+        return rf"$\displaystyle {sp.latex(self.expr)}$" if self.has_closed_form else None
 
 
 def cross_dual(phi: Any, psi: Any) -> Dual:
@@ -236,7 +282,7 @@ def cross_dual(phi: Any, psi: Any) -> Dual:
     >>> ka.cross_dual(ka.activation("identity"), ka.activation("relu")).expr
     c/2
     """
-    return Dual(f"{phi.name}, {psi.name}", lambda: phi.atoms, lambda: psi.atoms)
+    return Dual(f"{phi.name}, {psi.name}", lambda: phi.pieces, lambda: psi.pieces)
 
 
 def _vanishes(f: Atoms) -> bool:

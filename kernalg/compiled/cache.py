@@ -148,14 +148,14 @@ def _import(path: Path) -> ModuleType:
     from numba.core import config
 
     # The machine code goes beside the file, into the directory that was checked, also where NUMBA_CACHE_DIR is set.
-    elsewhere, config.CACHE_DIR = config.CACHE_DIR, ""
+    elsewhere, config.CACHE_DIR = config.CACHE_DIR, ""  # type: ignore[attr-defined]
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
     finally:
-        config.CACHE_DIR = elsewhere
+        config.CACHE_DIR = elsewhere  # type: ignore[attr-defined]
     return module
 
 

@@ -49,7 +49,7 @@ def derivation(dual: Dual) -> Derivation:
         raise DomainError(f"derivation({dual!r}): give a dual, such as kernalg.activation('relu').dual")
     if dual.kind == "distributional":
         raise DomainError("the distributional dual is the c-derivative of the dual: derive that")
-    left, right = dual.left(), (dual.left if dual.right is None else dual.right)()
+    left, right = dual.atoms
     title = {"dual": f"Dual of {dual.name}", "derivative": f"Derivative dual of {dual.name}"}[dual.kind]
     d = Derivation(
         f"{dual.kind}-{dual.name}".replace(" ", ""),

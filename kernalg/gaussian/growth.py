@@ -237,9 +237,7 @@ class _Walk:
 
     def _bounded(self, node: sp.Expr, limits: tuple[arb, arb], function: Callable[[arb], arb]) -> Range:
         inner = self(node.args[0])
-        ends = [
-            limits[i] if not end.is_finite() else function(end) for i, end in enumerate((inner.low, inner.high))
-        ]
+        ends = [limits[i] if not end.is_finite() else function(end) for i, end in enumerate((inner.low, inner.high))]
         ends = ends if limits[0] < limits[1] else ends[::-1]
         return Range(ends[0].lower(), ends[1].upper(), None)
 

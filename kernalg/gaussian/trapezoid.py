@@ -109,7 +109,11 @@ def weights(factors: Sequence[Factor], c: arb, s: arb, extra: arb) -> tuple[arb,
             f"the functions grow like exp({quadratic.str(5, radius=False)} z^2) in the normal variable z, too fast for "
             "their tails to be bounded; take smaller variances"
         )
-    return size.upper(), Weight((c * linear).upper(), quadratic.upper()), Weight((s * linear).upper(), quadratic.upper())
+    return (
+        size.upper(),
+        Weight((c * linear).upper(), quadratic.upper()),
+        Weight((s * linear).upper(), quadratic.upper()),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +155,7 @@ def strip_factor(factor: Factor, reach: arb, half_width: arb) -> arb:
     return total
 
 
-def _box_bound(
-    bound: Callable[[acb], arb], s: arb, left: arb, right: arb, bottom: arb, top: arb, depth: int
-) -> arb:
+def _box_bound(bound: Callable[[acb], arb], s: arb, left: arb, right: arb, bottom: arb, top: arb, depth: int) -> arb:
     size = bound(s * acb(interval(left, right), interval(bottom, top)))
     if size.is_finite() or depth == _MAX_DEPTH:
         return size
@@ -325,9 +327,7 @@ def _matching(ratio: arb) -> tuple[int, int]:
     return max(m, 1), n
 
 
-def _lattice_sum(
-    f: Factor, g: Factor, c: arb, s: arb, delta: arb, m: int, n: int, count_z: int, count_w: int
-) -> arb:
+def _lattice_sum(f: Factor, g: Factor, c: arb, s: arb, delta: arb, m: int, n: int, count_z: int, count_w: int) -> arb:
     """h_z h_w times the sum of F(i h_z, j h_w)."""
     step_f, step_g = f.scale() * delta, g.scale() * delta
     first, second = f.function.branches[0].at, g.function.branches[0].at

@@ -24,10 +24,9 @@ def reachable(rows: list[dict[str, Any]]) -> list[tuple[ka.Activation, dict[str,
 
 
 def test_reference_values_to_28_digits(dual_values: dict[str, Any]) -> None:
-    pairs = reachable(dual_values["activations"])
-    assert len(pairs) >= 27
-    for phi, row in pairs:
-        for case in row["cases"]:
+    for row in dual_values["activations"]:
+        phi = ka.activation(row["activation"])
+        for case in row["cases"] if phi.dual.has_closed_form else row["cases"][:3]:
             at = case["q1"], case["q2"], case["c"]
             for dual, key in ((phi.dual, "k"), (phi.dual.derivative, "dphi_ae"), (phi.dual.distributional, "dk_dc")):
                 reference = sp.Float(case[key], 40)
@@ -51,6 +50,22 @@ def test_compiled_dual_to_1e13(dual_values: dict[str, Any]) -> None:
             if not dual.expr.free_symbols:
                 continue
             np.testing.assert_allclose(dual(*at), reference, rtol=1e-13, atol=1e-30, err_msg=f"{phi} {key}")
+
+
+def test_no_closed_form_but_numbers(dual_values: dict[str, Any]) -> None:
+    """tanh and sin(x)/x: float64 arrays from certified Hermite coefficients, also where the series is slow."""
+    for row in dual_values["activations"]:
+        if row["activation"] not in ("tanh(x)", "sin(x)/x"):
+            continue
+        dual = ka.activation(row["activation"]).dual
+        assert not dual.has_closed_form and "no closed form" in repr(dual)
+        at = [np.array([float(sp.Rational(case[n])) for case in row["cases"][:3]]) for n in ("q1", "q2", "c")]
+        np.testing.assert_allclose(dual(*at), [float(case["k"]) for case in row["cases"][:3]], rtol=1e-13)
+    near = ka.activation("x/(1+Abs(x))").dual(1.0, 1.0, np.array([0.3, 1 - 1e-9]))
+    exact = [ka.activation("x/(1+Abs(x))").dual.value(1, 1, v, digits=20) for v in (0.3, 1 - 1e-9)]
+    np.testing.assert_allclose(near, [float(v) for v in exact], rtol=1e-13)
+    with pytest.raises(ka.NoClosedForm, match="jumps"):
+        ka.activation("Heaviside(x)*erf(x + 1)").dual.distributional.value(1, 1, 0)
 
 
 @pytest.mark.parametrize("name", ["relu", "rectified_monomial", "elu", "gelu", "erf", "sin", "gabor"])
