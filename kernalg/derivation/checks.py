@@ -61,7 +61,10 @@ def symbolic(lhs: sp.Basic, rhs: sp.Basic) -> Check:
 
 
 def _simplifies_to_zero(difference: sp.Expr) -> bool:
-    return bool(sp.simplify(difference) == 0 or sp.simplify(difference.rewrite(sp.exp)) == 0)
+    over_one_denominator = sp.expand(sp.fraction(sp.together(difference))[0])
+    return bool(
+        over_one_denominator == 0 or sp.simplify(difference) == 0 or sp.simplify(difference.rewrite(sp.exp)) == 0
+    )
 
 
 def _is_refuted(difference: sp.Expr) -> bool:
@@ -71,7 +74,7 @@ def _is_refuted(difference: sp.Expr) -> bool:
         terms = [sp.N(t.subs(at), 30) for t in sp.Add.make_args(difference)]
     except (TypeError, ValueError):
         return False
-    value, scale = sp.Add(*terms), sp.Add(*(abs(t) for t in terms))
+    value, scale = sp.Add(*terms), sp.Add(*(abs(t) for t in terms if t.is_number))
     return bool(value.is_number and scale.is_number and abs(value) > sp.Float("1e-15") * scale)
 
 

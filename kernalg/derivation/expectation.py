@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -43,13 +44,15 @@ class Expectation(sp.Expr):
         f, g = (_exponential_polynomial(a) for a in self.args)
         if f is None or g is None:
             return self
-        s, t = sp.Dummy("s"), sp.Dummy("t")
-        generating = sp.exp((s**2 * q1 + 2 * s * t * c + t**2 * q2) / 2)
-        total = sp.S.Zero
-        for n, rate_u, weight_u in f:
-            for m, rate_v, weight_v in g:
-                total += weight_u * weight_v * _derivative(generating, {s: (n, rate_u), t: (m, rate_v)})
-        return sp.expand(total)
+        return sp.expand(
+            sp.Add(
+                *(
+                    weight_u * weight_v * _moment(n, rate_u, m, rate_v)
+                    for n, rate_u, weight_u in f
+                    for m, rate_v, weight_v in g
+                )
+            )
+        )
 
     def _latex(self, printer: Any) -> str:
         f, g = (a.subs(x, sp.Symbol(s, real=True)) for a, s in zip(self.args, "uv", strict=True))
@@ -86,9 +89,7 @@ class Mean(sp.Expr):
         f, q = _exponential_polynomial(self.args[0]), self.args[1]
         if f is None:
             return self
-        s = sp.Dummy("s")
-        generating = sp.exp(s**2 * q / 2)
-        return sp.expand(sp.Add(*(weight * _derivative(generating, {s: (n, rate)}) for n, rate, weight in f)))
+        return sp.expand(sp.Add(*(weight * _moment(n, rate, 0, sp.S.Zero).subs(q1, q) for n, rate, weight in f)))
 
     def _variable(self) -> sp.Symbol:
         return sp.Symbol({q1: "u", q2: "v", sp.S.One: "Z"}.get(self.args[1], "X"), real=True)
@@ -128,10 +129,18 @@ def _exponential_polynomial(f: sp.Expr) -> list[tuple[int, sp.Expr, sp.Expr]] | 
     return out
 
 
-def _derivative(generating: sp.Expr, at: dict[sp.Symbol, tuple[int, sp.Expr]]) -> sp.Expr:
-    for symbol, (order, _) in at.items():
-        generating = sp.diff(generating, symbol, order)
-    return generating.subs({symbol: rate for symbol, (_, rate) in at.items()}, simultaneous=True)
+@cache
+def _moment(n: int, rate_u: sp.Expr, m: int, rate_v: sp.Expr) -> sp.Expr:
+    """E[u^n e^(rate_u u) v^m e^(rate_v v)]: n! m! times the coefficient of s^n t^m in the generating function."""
+    s, t = sp.Dummy("s"), sp.Dummy("t")
+    a, b = rate_u + s, rate_v + t
+    exponent = sp.Poly((a**2 * q1 + 2 * a * b * c + b**2 * q2) / 2, s, t)
+    at_rates = exponent.coeff_monomial(1)
+    power, total = sp.Poly(1, s, t), sp.S.Zero
+    for k in range(n + m + 1):
+        total += power.coeff_monomial(s**n * t**m) / sp.factorial(k)
+        power *= exponent - at_rates
+    return sp.factorial(n) * sp.factorial(m) * sp.expand(total) * sp.exp(sp.expand(at_rates))
 
 
 def quadrature(expectation: Expectation | Mean, at: dict[sp.Symbol, sp.Expr]) -> float:

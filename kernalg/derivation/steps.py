@@ -74,6 +74,7 @@ class Derivation:
         self.introduction = introduction
         self.steps: list[Step] = []
         self.conclusions: list[Conclusion] = []
+        self._meaning: dict[sp.Basic, sp.Basic] = {}
 
     @property
     def conclusion(self) -> Conclusion | None:
@@ -83,6 +84,15 @@ class Derivation:
     def define(self, lhs: sp.Basic, rhs: sp.Basic, because: str) -> Step:
         """A name for an expression: nothing to check."""
         return self._record(lhs, ":=", rhs, because, Check("definition", ""), None)
+
+    def abbreviate(self, symbol: sp.Symbol, meaning: sp.Expr, because: str) -> Step:
+        """A symbol that stands for an expression in all later steps: pages show it, checks replace it."""
+        self._meaning[symbol] = self.expand(meaning)
+        return self.define(symbol, meaning, because)
+
+    def expand(self, side: sp.Basic) -> sp.Basic:
+        """`side` with every abbreviation replaced by what it stands for."""
+        return side.xreplace(self._meaning)
 
     def step(
         self,
@@ -117,18 +127,18 @@ class Derivation:
             how = checks.CHECKS[check]
         else:
             raise InternalError(f"{self._next_id}: there is no check called {check!r}")
-        return self._checked(lhs, "=", rhs, because, partial(how, lhs))
+        return self._checked(lhs, "=", rhs, because, partial(how, self.expand(lhs)))
 
     def family(
         self, lhs: sp.Basic, rhs: sp.Basic, *, index: sp.Symbol, values: Iterable[int], because: str
     ) -> Step:
         """lhs = rhs for every value of an integer; checked symbolically for the `values` only, which the page says."""
-        listed = tuple(values)
-        return self._checked(lhs, "=", rhs, because, lambda side: checks.instances(lhs, side, index, listed))
+        left, listed = self.expand(lhs), tuple(values)
+        return self._checked(lhs, "=", rhs, because, lambda side: checks.instances(left, side, index, listed))
 
     def bound(self, lhs: sp.Basic, rhs: sp.Basic, *, because: str) -> Step:
         """lhs <= rhs, certain in balls at sample points."""
-        return self._checked(lhs, "<=", rhs, because, partial(checks.at_most, lhs))
+        return self._checked(lhs, "<=", rhs, because, partial(checks.at_most, self.expand(lhs)))
 
     def integrate(
         self,
@@ -147,10 +157,10 @@ class Derivation:
         """
 
         def verify(side: sp.Basic) -> Check:
-            made = checks.derivative_and_point(derivative, side, symbol, point, value)
+            made = checks.derivative_and_point(self.expand(derivative), side, symbol, point, self.expand(value))
             if not isinstance(lhs, Expectation | Mean):
                 return made
-            checks.by_quadrature(lhs, side, count=1)
+            checks.by_quadrature(self.expand(lhs), side, count=1)
             return Check(made.kind, f"{made.detail}; quadrature at one point agrees")
 
         return self._checked(lhs, "=", rhs, because, verify)
@@ -169,11 +179,14 @@ class Derivation:
     def _checked(
         self, lhs: sp.Basic, relation: str, rhs: sp.Basic, because: str, verify: Callable[[sp.Basic], Check]
     ) -> Step:
+        def verify_expanded(side: sp.Basic) -> Check:
+            return verify(self.expand(side))
+
         try:
-            checked = verify(rhs)
+            checked = verify_expanded(rhs)
         except StepFails as failure:
             raise StepFails(f"{self._next_id}: {failure}") from None
-        return self._record(lhs, relation, rhs, because, checked, verify)
+        return self._record(lhs, relation, rhs, because, checked, verify_expanded)
 
     def _record(
         self,
