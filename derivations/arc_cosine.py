@@ -113,9 +113,7 @@ def derive() -> Derivation:
         because=r"and with $s = \sqrt y\, w$ the upper limit $\psi = \pi - \theta$ becomes $w = 1$, while $d\psi/dw$ is",
         check="symbolic",
     )
-    euler = sp.Integral(
-        t ** (-sp.S.Half) * (1 - t) ** p * (1 - share * t) ** (-sp.S.Half), (t, 0, 1)
-    )
+    euler = sp.Integral(t ** (-sp.S.Half) * (1 - t) ** p * (1 - share * t) ** (-sp.S.Half), (t, 0, 1))
     y_of = (1 + rho) / 2
     d.step(
         sp.Integral((rho + sp.cos(angle)) ** p, (angle, 0, sp.acos(-rho))),

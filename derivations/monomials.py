@@ -86,7 +86,10 @@ def derive() -> Derivation:
         moments.append(dual.expr)
     j = sp.Symbol("j", integer=True, nonnegative=True)
     pairings = (
-        sp.factorial(n) ** 2 * (q1 * q2) ** j * c ** (n - 2 * j) / (sp.factorial(j) ** 2 * 4**j * sp.factorial(n - 2 * j))
+        sp.factorial(n) ** 2
+        * (q1 * q2) ** j
+        * c ** (n - 2 * j)
+        / (sp.factorial(j) ** 2 * 4**j * sp.factorial(n - 2 * j))
     )
     d.family(
         Expectation(x**n, x**n),

@@ -129,9 +129,7 @@ class Derivation:
             raise InternalError(f"{self._next_id}: there is no check called {check!r}")
         return self._checked(lhs, "=", rhs, because, partial(how, self.expand(lhs)))
 
-    def family(
-        self, lhs: sp.Basic, rhs: sp.Basic, *, index: sp.Symbol, values: Iterable[int], because: str
-    ) -> Step:
+    def family(self, lhs: sp.Basic, rhs: sp.Basic, *, index: sp.Symbol, values: Iterable[int], because: str) -> Step:
         """lhs = rhs for every value of an integer; checked symbolically for the `values` only, which the page says."""
         left, listed = self.expand(lhs), tuple(values)
         return self._checked(lhs, "=", rhs, because, lambda side: checks.instances(left, side, index, listed))
