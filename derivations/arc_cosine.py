@@ -28,10 +28,14 @@ def derive() -> Derivation:
         ),
         introduction=(
             r"$(u, v)$ is a Gaussian pair with unit variances and correlation $\rho = \cos\theta$, and $K_p(\theta) = "
-            r"\mathbb{E}[u_+^p v_+^p]$. Polar coordinates leave one angular integral; for $p = 0, 1, 2$ it is elementary "
-            r"and gives the arc-cosine kernels of Cho and Saul, and for every real $p > -1/2$ it is Euler's integral. The "
-            r"hypergeometric form has positive terms only, so it loses no digits near $\rho = -1$, where the elementary "
-            r"forms cancel. Other variances enter by homogeneity, $k = (q_1 q_2)^{p/2} K_p$ at $\rho = c/\sqrt{q_1 q_2}$."
+            r"\mathbb{E}[u_+^p v_+^p]$. Polar coordinates leave one angular integral; for $p = 0, 1, 2$ it is "
+            r"elementary "
+            r"and gives the arc-cosine kernels of Cho and Saul, and for every real $p > -1/2$ it is Euler's "
+            r"integral. The "
+            r"hypergeometric form has positive terms only, so it loses no digits near $\rho = -1$, where the "
+            r"elementary "
+            r"forms cancel. Other variances enter by homogeneity, $k = (q_1 q_2)^{p/2} K_p$ at $\rho = c/\sqrt{q_1 "
+            r"q_2}$."
         ),
     )
     p = sp.Symbol("p", positive=True)
@@ -44,8 +48,9 @@ def derive() -> Derivation:
         sp.Integral(radius ** (2 * p + 1) * sp.exp(-(radius**2) / 2), (radius, 0, sp.oo)),
         2**p * sp.gamma(p + 1),
         because=(
-            r"write $u = R \cos\varphi$, $v = R \cos(\varphi - \theta)$ with $R$ and $\varphi$ the polar coordinates of two "
-            r"independent variables, density $R\,e^{-R^2/2}/(2\pi)$: the radius separates and gives"
+            r"write $u = R \cos\varphi$, $v = R \cos(\varphi - \theta)$ with $R$ and $\varphi$ the polar "
+            r"coordinates of two "
+            r"independent variables, density $R\,e^{-R^2/2}/(2\pi)$: the radius separates and contributes"
         ),
         check="symbolic",
     )
@@ -63,7 +68,8 @@ def derive() -> Derivation:
         / (2 * sp.pi)
         * angular.subs({p: odd, theta: sp.acos(c / sp.sqrt(q1 * q2))}),
         because=(
-            r"both cosines are positive for $|\psi| < \pi - \theta$ (with $d\varphi = d\psi/2$, and the integrand is even), "
+            r"both cosines are positive for $|\psi| < \pi - \theta$ (with $d\varphi = d\psi/2$, and the integrand "
+            r"is even), "
             r"so $K_p = \frac{\Gamma(p+1)}{2\pi} \int_0^{\pi-\theta} (\cos\theta + \cos\psi)^p d\psi$ for every "
             r"$p > -1/2$; here $p = 5/2$ with variances restored"
         ),
@@ -92,7 +98,7 @@ def derive() -> Derivation:
         )
         d.conclude(f"the normalised dual of order {order}", dual.normalized)
         d.step(
-            (q1 * q2) ** sp.Rational(order, 2) * dual.normalized.subs(rho, c / sp.sqrt(q1 * q2)),
+            (q1 * q2) ** sp.Rational(order, 2) * sp.Subs(dual.normalized, rho, c / sp.sqrt(q1 * q2)),
             dual.expr,
             because="homogeneity restores the variances",
             check="symbolic",
@@ -102,15 +108,19 @@ def derive() -> Derivation:
         sp.cos(theta) + sp.cos(2 * sp.asin(half)),
         2 * (sp.cos(theta / 2) ** 2 - half**2),
         because=(
-            r"every other order: with $s = \sin(\psi/2)$ and $y = \cos^2(\theta/2) = (1 + \rho)/2$ the base of the power is "
+            r"every other order: with $s = \sin(\psi/2)$ and $y = \cos^2(\theta/2) = (1 + \rho)/2$ the base of the "
+            r"power is "
             r"a difference of squares"
         ),
         check="symbolic",
     )
     d.step(
-        sp.diff(2 * sp.asin(sp.sqrt(share) * w), w),
+        sp.Derivative(2 * sp.asin(sp.sqrt(share) * w), w),
         2 * sp.sqrt(share) / sp.sqrt(1 - share * w**2),
-        because=r"and with $s = \sqrt y\, w$ the upper limit $\psi = \pi - \theta$ becomes $w = 1$, while $d\psi/dw$ is",
+        because=(
+            r"and with $s = \sqrt y\, w$ the upper limit $\psi = \pi - \theta$ becomes $w = 1$, and $\psi = 2 "
+            r"\arcsin s$ has the derivative"
+        ),
         check="symbolic",
     )
     euler = sp.Integral(t ** (-sp.S.Half) * (1 - t) ** p * (1 - share * t) ** (-sp.S.Half), (t, 0, 1))
@@ -146,5 +156,5 @@ def derive() -> Derivation:
         )
     third = ka.activation("rectified_monomial", degree=3).dual.normalized
     d.step(form(sp.Integer(3), rho), third, because="and for order 3", check="mpmath")
-    d.conclude("the normalised dual of max(x, 0)^3", third)
+    d.conclude(r"the normalised dual of $\max(x, 0)^3$", third)
     return d

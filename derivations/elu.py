@@ -23,7 +23,8 @@ def derive() -> Derivation:
         ),
         introduction=(
             r"ELU is $x$ for $x > 0$ and $e^x - 1$ for $x < 0$. Written with one step per term it is "
-            r"$\varphi = A + B - 1$ with $A = e^x H(-x)$ and $B = (1 + x) H(x)$, so its dual is a sum of products of these. "
+            r"$\varphi = A + B - 1$ with $A = e^x H(-x)$ and $B = (1 + x) H(x)$, so its dual is a sum of products "
+            r"of these. "
             r"A linear exponent only moves the mean (tilting), after which every term is a probability of a quadrant "
             r"($\Phi_2$) or a half-line ($\Phi$), plus boundary terms from Stein's lemma. "
             r"$(u, v)$ is a centred Gaussian pair with variances $q_1, q_2$ and covariance $c$."
@@ -129,13 +130,16 @@ def derive() -> Derivation:
         Expectation(elu.expr, elu.expr),
         total,
         because=(
-            r"$\mathbb{E}[(A + B - 1)(A' + B' - 1)]$, multiplied out: both products, the mixed product and its mirror image, "
-            "minus the four means, plus 1"
+            r"$\mathbb{E}[(A + B - 1)(A' + B' - 1)]$, multiplied out: both products, the mixed product and its "
+            r"mirror image, "
+            "minus the four means, plus 1; call this sum $k$"
         ),
         check="quadrature",
     )
+    k = sp.Symbol("k", real=True)
+    d.name(k, total)
     d.step(
-        total,
+        k,
         elu.dual.expr,
         because=r"the terms $c/\sqrt{q_i}$ and the constants cancel, and what is left is the formula of the library",
         check="symbolic",
@@ -145,7 +149,8 @@ def derive() -> Derivation:
         Expectation(left, step),
         sp.exp(q1 / 2) * mixed1,
         because=(
-            r"for the derivative dual, $\varphi' = A + H$ and no factor $v$ has to be removed: the mixed term is a tilted "
+            r"for the derivative dual, $\varphi' = A + H$ and no factor $v$ has to be removed: the mixed term is a "
+            r"tilted "
             "quadrant"
         ),
         check="quadrature",
@@ -158,7 +163,7 @@ def derive() -> Derivation:
     )
     d.conclude("the derivative dual of ELU", elu.dual.derivative.expr)
     d.step(
-        sp.Derivative(elu.dual.expr, c),
+        sp.Derivative(k, c),
         elu.dual.derivative.expr,
         because="Price's theorem confirms both: ELU is continuous, so the one is the derivative of the other",
         check="balls",

@@ -21,7 +21,8 @@ def derive() -> Derivation:
         ),
         introduction=(
             r"If an activation is an average over noise, $\varphi_\tau(x) = \mathbb{E}[\varphi(x + \tau W)]$ with "
-            r"$W \sim N(0, 1)$, then its dual is that of $\varphi$ at larger variances: the noises of $u$ and of $v$ are "
+            r"$W \sim N(0, 1)$, then its dual is that of $\varphi$ at larger variances: the noises of $u$ and of "
+            r"$v$ are "
             r"independent, so $q_1$ and $q_2$ grow by $\tau^2$ and $c$ stays. The normal distribution function "
             r"is a step averaged in this way, and the error function is a sign; so their duals follow from Sheppard's "
             "quadrant without a new integral."
@@ -45,7 +46,8 @@ def derive() -> Derivation:
         point=sp.S.Zero,
         value=sp.S.Half,
         because=(
-            r"the normal distribution function $\Phi(y) = P(W < y) = P(y + W > 0)$ has the derivative $\phi(y)$ and the "
+            r"the normal distribution function $\Phi(y) = P(W < y) = P(y + W > 0)$ has the derivative $\phi(y)$ and "
+            r"the "
             "value 1/2 at 0, and so has this"
         ),
     )
@@ -72,7 +74,7 @@ def derive() -> Derivation:
         because=r"which is the formula of the library for every $\tau > 0$",
         check="symbolic",
     )
-    d.conclude("the dual of Phi(x/tau)", soft.expr)
+    d.conclude(r"the dual of $\Phi(x/\tau)$", soft.expr)
     probit = ka.activation("probit").dual
     d.step(
         sp.Subs(sheppard.expr, (q1, q2), (q1 + 1, q2 + 1)),
@@ -113,7 +115,7 @@ def derive() -> Derivation:
         because=r"for $a\,\mathrm{erf}(bx)$ scale the pair by $b$ and the value by $a$",
         check="symbolic",
     )
-    d.conclude("the dual of a erf(b x)", scaled.expr)
+    d.conclude(r"the dual of $a\,\mathrm{erf}(bx)$", scaled.expr)
     d.step(
         sp.Derivative(erf.expr, c),
         erf.derivative.expr,
@@ -126,7 +128,8 @@ def derive() -> Derivation:
         sp.Subs(ka.activation("relu").dual.expr, (q1, q2), (q1 + 1, q2 + 1)),
         smooth.expr,
         because=(
-            r"nothing was special about the step: ReLU averaged over unit noise is $x\Phi(x) + \phi(x)$, and its dual is "
+            r"nothing was special about the step: ReLU averaged over unit noise is $x\Phi(x) + \phi(x)$, and its "
+            r"dual is "
             r"that of ReLU at $q_i + 1$ (the engine finds it as a sum of four terms over one denominator)"
         ),
         check="symbolic",

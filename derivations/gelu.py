@@ -22,8 +22,10 @@ def derive() -> Derivation:
         ),
         introduction=(
             r"GELU is $x\,\Phi(x)$ with the normal distribution function $\Phi$ and density $\phi$. "
-            r"Stein's lemma removes the factor $u$ from $\mathbb{E}[u \Phi(u)\, v \Phi(v)]$; what remains is the dual of "
-            r"$\Phi$ (page on the probit) and expectations with one Gaussian factor, which tilting reduces to one variable. "
+            r"Stein's lemma removes the factor $u$ from $\mathbb{E}[u \Phi(u)\, v \Phi(v)]$; what remains is the "
+            r"dual of "
+            r"$\Phi$ (page on the probit) and expectations with one Gaussian factor, which tilting reduces to one "
+            r"variable. "
             r"$(u, v)$ is a centred Gaussian pair with variances $q_1, q_2$ and covariance $c$."
         ),
     )
@@ -32,8 +34,8 @@ def derive() -> Derivation:
     cdf, density = normal_cdf(x), normal_density(x)
     gelu = ka.activation("gelu").dual
 
-    d.abbreviate(inner, (1 + q1) * (1 + q2) - c**2, "one root will appear everywhere, that of")
-    d.abbreviate(probit, ka.activation("probit").dual.expr, "and one arcsine, that of the probit dual")
+    d.abbreviate(inner, (1 + q1) * (1 + q2) - c**2, "one polynomial will appear everywhere under a root:")
+    d.abbreviate(probit, ka.activation("probit").dual.expr, "and one arcsine, in the dual of the probit:")
     d.step(
         Expectation(cdf, cdf),
         probit,
@@ -52,19 +54,22 @@ def derive() -> Derivation:
         because=r"Stein's lemma in one variable, $\mathbb{E}[X \Phi(X)] = s\, \mathbb{E}[\phi(X)]$",
         check="quadrature",
     )
-    tilted = (q2 + q1 * q2 - c**2) / (1 + q1)
+    tilted = sp.Symbol("s_v", positive=True)
+    d.abbreviate(
+        tilted,
+        (q2 + q1 * q2 - c**2) / (1 + q1),
+        r"the factor $\phi(u)$ tilts the pair by $A = -1/2$: weight $1/\sqrt{2\pi (1 + q_1)}$, and $v$ gets the "
+        r"variance",
+    )
     d.step(
         1 + tilted,
         inner / (1 + q1),
-        because=(
-            r"the factor $\phi(u)$ tilts the pair by $A = -1/2$: weight $1/\sqrt{2\pi (1 + q_1)}$, and $v$ gets the "
-            r"variance $s = (q_2 + q_1 q_2 - c^2)/(1 + q_1)$, for which"
-        ),
+        because="which puts the polynomial under the root of the one-dimensional mean",
         check="symbolic",
     )
     first = (q2 + q1 * q2 - c**2) / (2 * sp.pi * (1 + q1) * sp.sqrt(inner))
     d.step(
-        tilted / sp.sqrt(2 * sp.pi * (inner / (1 + q1))) / sp.sqrt(2 * sp.pi * (1 + q1)),
+        tilted / sp.sqrt(2 * sp.pi * (1 + tilted)) / sp.sqrt(2 * sp.pi * (1 + q1)),
         first,
         because="weight times one-dimensional mean",
         check="symbolic",
@@ -97,12 +102,14 @@ def derive() -> Derivation:
     d.step(
         q1 * first + c * (probit + second),
         gelu.expr,
-        because="over one denominator the asymmetry between $u$ and $v$ disappears",
+        because="over one denominator the asymmetry between $u$ and $v$ disappears; call the result $k$",
         check="symbolic",
     )
     d.conclude("the dual of GELU", gelu.expr)
+    k = sp.Symbol("k", real=True)
+    d.name(k, gelu.expr)
     d.step(
-        sp.Derivative(gelu.expr, c),
+        sp.Derivative(k, c),
         gelu.derivative.expr,
         because="Price's theorem: the derivative dual is the derivative in $c$",
         check="symbolic",

@@ -41,9 +41,11 @@ def derive() -> Derivation:
             "R. L. Plackett, A reduction formula for normal multivariate integrals, Biometrika 41 (1954)",
         ),
         introduction=(
-            r"A piecewise-linear activation is a line plus kinks, $\varphi = \alpha + \beta x + \sum_i s_i (x - t_i)_+$, so "
+            r"A piecewise-linear activation is a line plus kinks, $\varphi = \alpha + \beta x + \sum_i s_i (x - "
+            r"t_i)_+$, so "
             r"its dual is a double sum of $C(s, t) = \mathbb{E}[(u - s)_+ (v - t)_+]$. We find $C$ by Price's theorem "
-            r"and apply the rule to hard-tanh, $x$ clipped to $[-1, 1]$. $(u, v)$ is a centred Gaussian pair with variances "
+            r"and apply the rule to hard-tanh, $x$ clipped to $[-1, 1]$. $(u, v)$ is a centred Gaussian pair with "
+            r"variances "
             r"$q_1, q_2$ and covariance $c$; $\Phi$ and $\Phi_2$ are the normal distribution functions."
         ),
     )
@@ -71,7 +73,8 @@ def derive() -> Derivation:
         point=sp.S.Zero,
         value=one_kink(q1, s) * one_kink(q2, t),
         because=(
-            r"by Price's theorem $dC/dc = P(u > s, v > t)$, and at $c = 0$ the variables are independent; the right side has "
+            r"by Price's theorem $dC/dc = P(u > s, v > t)$, and at $c = 0$ the variables are independent; the right "
+            r"side has "
             r"this derivative (Plackett: $\partial \Phi_2/\partial r$ is the bivariate density) and this value"
         ),
     )
@@ -95,12 +98,14 @@ def derive() -> Derivation:
         total,
         because=(
             r"the rule $k = \alpha^2 + \alpha \sum_i s_i (\mathbb{E}(u - t_i)_+ + \mathbb{E}(v - t_i)_+) + "
-            r"\sum_{ij} s_i s_j C(t_i, t_j)$"
+            r"\sum_{ij} s_i s_j C(t_i, t_j)$, the value of which we call $k$"
         ),
         check="quadrature",
     )
+    k = sp.Symbol("k", real=True)
+    d.name(k, total)
     d.step(
-        total,
+        k,
         hard.dual.expr,
         because=(
             r"the single densities cancel, two exponentials make a hyperbolic sine, and the terms with $\Phi_2$ "
@@ -113,7 +118,10 @@ def derive() -> Derivation:
     d.step(
         both_beyond(minus, minus) - both_beyond(minus, one) - both_beyond(one, minus) + both_beyond(one, one),
         derivative.expr,
-        because=r"the derivative dual is $\sum_{ij} s_i s_j P(u > t_i, v > t_j)$, the probability that both are unclipped",
+        because=(
+            r"the derivative dual is $\sum_{ij} s_i s_j P(u > t_i, v > t_j)$, the probability that both are "
+            r"unclipped"
+        ),
         check="symbolic",
     )
     d.conclude("the derivative dual of hard-tanh", derivative.expr)

@@ -7,14 +7,15 @@ import sympy as sp
 import kernalg as ka
 from kernalg.derivation.expectation import Mean
 from kernalg.derivation.steps import Derivation
-from kernalg.symbols import normal_cdf, normal_density, q1, x
+from kernalg.symbols import normal_density, q1, x
 
 
 def by_jumps(jumps: dict[tuple[sp.Expr, int], sp.Expr], k: int, variance: sp.Expr = sp.S.One) -> sp.Expr:
     """a_k from the jumps {(point, order): height}, for k larger than the degree of the pieces."""
     s = sp.sqrt(variance)
     return sum(
-        s**j * height * normal_density(t / s) * sp.hermite_prob(k - 1 - j, t / s) for (t, j), height in jumps.items()
+        s**j * height * normal_density(t / s) * sp.hermite_prob(k - 1 - j, t / s, evaluate=False)
+        for (t, j), height in jumps.items()
     ) / sp.sqrt(sp.factorial(k))
 
 
@@ -28,10 +29,13 @@ def derive() -> Derivation:
             "A. Daniely, R. Frostig and Y. Singer, Toward deeper understanding of neural networks, NIPS 2016",
         ),
         introduction=(
-            r"The coefficients $a_k = \mathbb{E}[\varphi(Z) h_k(Z)]$, $h_k = \mathrm{He}_k/\sqrt{k!}$, give the dual as "
+            r"The coefficients $a_k = \mathbb{E}[\varphi(Z) h_k(Z)]$, $h_k = \mathrm{He}_k/\sqrt{k!}$, give the "
+            r"dual as "
             r"$\sum_k a_k^2 \rho^k$. For a piecewise polynomial no integral is needed: it is a polynomial plus "
-            r"$\sum J_{t,j} (x - t)_+^j/j!$, where $J_{t,j}$ is the jump of the $j$-th derivative at the breakpoint $t$, and "
-            r"integration by parts $j + 1$ times leaves $\phi(t) \mathrm{He}_{k-1-j}(t)$ of each jump ($\phi$ is the normal "
+            r"$\sum J_{t,j} (x - t)_+^j/j!$, where $J_{t,j}$ is the jump of the $j$-th derivative at the breakpoint "
+            r"$t$, and "
+            r"integration by parts $j + 1$ times leaves $\phi(t) \mathrm{He}_{k-1-j}(t)$ of each jump ($\phi$ is "
+            r"the normal "
             "density)."
         ),
     )
@@ -93,7 +97,7 @@ def derive() -> Derivation:
             because=f"{words}: $a_{first}, \\dots, a_{last}$",
             check="symbolic",
         )
-        d.conclude(f"the Hermite coefficients {first} to {last} of {name}", shipped)
+        d.conclude(f"the Hermite coefficients {first} to {last} of {name.replace('_', ' ')}", shipped)
     ramp = ka.activation((x + 1) * sp.Heaviside(x - sp.S.Half))
     shipped = sp.Tuple(*ramp.hermite(6)[2:])
     half = sp.S.Half
@@ -103,33 +107,28 @@ def derive() -> Derivation:
         because=r"jump and kink at one point: $(x + 1) H(x - 1/2)$ has $J_{1/2,0} = 3/2$ and $J_{1/2,1} = 1$",
         check="symbolic",
     )
-    d.conclude("the Hermite coefficients 2 to 6 of (x+1) H(x-1/2)", shipped)
+    d.conclude("the Hermite coefficients 2 to 6 of $(x + 1) H(x - 1/2)$", shipped)
     hard = ka.activation("hard_tanh")
     shipped = sp.Tuple(*hard.hermite(5, q1)[2:])
     d.step(
         sp.Tuple(*(by_jumps({(-one, 1): one, (one, 1): -one}, k, q1) for k in range(2, 6))),
         shipped,
         because=(
-            r"other variances: $\varphi(\sqrt q x)$ has its breakpoints at $t/\sqrt q$, and its $j$-th derivative jumps by "
+            r"other variances: $\varphi(\sqrt q x)$ has its breakpoints at $t/\sqrt q$, and its $j$-th derivative "
+            r"jumps by "
             r"$q^{j/2} J_{t,j}$"
         ),
         check="symbolic",
     )
-    d.conclude("the Hermite coefficients 2 to 5 of hard_tanh at variance q1", shipped)
+    d.conclude("the Hermite coefficients 2 to 5 of hard-tanh at variance $q_1$", shipped)
     d.step(
         Mean(hard.expr * x, 1),
-        normal_cdf(1) - normal_cdf(-1),
+        hard.hermite(1)[1],
         because=(
             r"the low coefficients, $k$ up to the degree, keep the jumps of order below $k$ and add "
             r"$\mathbb{E}[\varphi^{(k)}(Z)]/\sqrt{k!}$: for hard-tanh $a_1 = \mathbb{E}[\varphi'(Z)] = P(|Z| < 1)$"
         ),
         check="quadrature",
     )
-    d.step(
-        normal_cdf(1) - normal_cdf(-1),
-        hard.hermite(1)[1],
-        because="as shipped",
-        check="symbolic",
-    )
-    d.conclude("the Hermite coefficient 1 of hard_tanh", hard.hermite(1)[1])
+    d.conclude("the Hermite coefficient 1 of hard-tanh", hard.hermite(1)[1])
     return d

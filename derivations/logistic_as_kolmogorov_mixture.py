@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import mpmath
 import numpy as np
 import sympy as sp
@@ -62,13 +61,16 @@ def derive() -> Derivation:
         "The logistic sigmoid as a mixture of probits",
         references=(
             "D. F. Andrews and C. L. Mallows, Scale mixtures of normal distributions, J. R. Stat. Soc. B 36 (1974)",
-            "L. A. Stefanski, A normal scale mixture representation of the logistic distribution, Stat. Probab. Lett. 11 "
+            "L. A. Stefanski, A normal scale mixture representation of the logistic distribution, Stat. Probab. "
+            "Lett. 11 "
             "(1991)",
         ),
         introduction=(
             r"The dual of the logistic sigmoid $\sigma(x) = 1/(1 + e^{-x})$ has no known closed form. But $\sigma(x) = "
-            r"\mathbb{E}\,\Phi(x/(2S))$ with $S$ distributed as Kolmogorov's statistic, density $f$; so its dual is an average "
-            r"of probit duals over two independent scales, a smooth and bounded integral. The proof expands the logistic "
+            r"\mathbb{E}\,\Phi(x/(2S))$ with $S$ distributed as Kolmogorov's statistic, density $f$; so its dual is "
+            r"an average "
+            r"of probit duals over two independent scales, a smooth and bounded integral. The proof expands the "
+            r"logistic "
             "density in a geometric series and recognises each term."
         ),
     )
@@ -102,7 +104,8 @@ def derive() -> Derivation:
         ),
         j * sp.exp(-j * y),
         because=(
-            r"with $\alpha = 2 j^2$ and $\beta = y^2/8$ each term of the series is an average of the normal densities of "
+            r"with $\alpha = 2 j^2$ and $\beta = y^2/8$ each term of the series is an average of the normal "
+            r"densities of "
             r"variance $4 s^2$"
         ),
         check="mpmath",
@@ -116,7 +119,8 @@ def derive() -> Derivation:
         sp.Integral(kolmogorov(s) * normal_cdf(x / (2 * s)), (s, 0, sp.oo)),
         sigmoid,
         because=(
-            r"summing over $j$ and integrating in $x$ gives $\sigma(x) = \mathbb{E}\,\Phi(x/(2S))$ (Stefanski; exchanging sum "
+            r"summing over $j$ and integrating in $x$ gives $\sigma(x) = \mathbb{E}\,\Phi(x/(2S))$ (Stefanski; "
+            r"exchanging sum "
             "and integral is the cited part)"
         ),
         check="cited",
@@ -130,7 +134,7 @@ def derive() -> Derivation:
         because="at fixed scales the dual is the quadrant probability with inflated variances (page on the probit)",
         check="symbolic",
     )
-    d.conclude("the cross-dual of Phi(x/(2s)) and Phi(x/(2s'))", pair.expr)
+    d.conclude(r"the cross-dual of $\Phi(x/(2s))$ and $\Phi(x/(2s'))$", pair.expr)
     scales = (s, 0, sp.oo), (s2, 0, sp.oo)
     weight = kolmogorov(s) * kolmogorov(s2)
     d.step(
@@ -156,7 +160,9 @@ def derive() -> Derivation:
     d.step(
         Expectation(sp.log(1 + sp.exp(x)), sp.log(1 + sp.exp(x))),
         sp.Integral(weight * relu.subs({q1: q1 + 4 * s**2, q2: q2 + 4 * s2**2}, simultaneous=True), *scales),
-        because=r"and softplus, whose derivative is $\sigma$, is an average of smoothed ReLUs: inflate the dual of ReLU",
+        because=(
+            r"and softplus, whose derivative is $\sigma$, is an average of smoothed ReLUs: inflate the dual of ReLU"
+        ),
         check=_over_two_scales,
     )
     return d

@@ -28,7 +28,8 @@ def derive() -> Derivation:
         ),
         introduction=(
             r"$(u, v)$ is a centred Gaussian pair with variances $q_1, q_2$ and covariance $c$. Mehler: Hermite "
-            r"polynomials of $u$ and of $v$ are orthogonal to each other, so $\mathbb{E}[f(u) g(v)]$ is a power series in "
+            r"polynomials of $u$ and of $v$ are orthogonal to each other, so $\mathbb{E}[f(u) g(v)]$ is a power "
+            r"series in "
             r"the correlation. Price: $\frac{d}{dc} \mathbb{E}[f(u) g(v)] = \mathbb{E}[f'(u) g'(v)]$. Both hold for "
             r"exponentials by one Gaussian integral; exponentials generate the polynomials, and polynomials are dense "
             r"among the square-integrable functions."
@@ -50,7 +51,8 @@ def derive() -> Derivation:
         Expectation(*generating),
         sp.exp(s * t * c),
         because=(
-            r"$s u + t v$ is Gaussian with variance $s^2 q_1 + 2 s t c + t^2 q_2$, so the expectation of its exponential is "
+            r"$s u + t v$ is Gaussian with variance $s^2 q_1 + 2 s t c + t^2 q_2$, so the expectation of its "
+            r"exponential is "
             "known; the factors in front remove the squares and leave the covariance alone"
         ),
         check="quadrature",
@@ -119,7 +121,10 @@ def derive() -> Derivation:
     d.step(
         fourth.normalized,
         rho**4,
-        because=r"what this means for the library: the dual of $h_n = \mathrm{He}_n/\sqrt{n!}$ at unit variances is $\rho^n$",
+        because=(
+            r"what this means for the library: the dual of $h_n = \mathrm{He}_n/\sqrt{n!}$ at unit variances is "
+            r"$\rho^n$"
+        ),
         check="symbolic",
     )
     j = sp.Symbol("j", integer=True, nonnegative=True)
@@ -135,17 +140,18 @@ def derive() -> Derivation:
         ),
         check="symbolic",
     )
-    d.conclude("the dual of the Hermite polynomial h_4", fourth.expr)
+    d.conclude("the dual of the Hermite polynomial $h_4$", fourth.expr)
     quartic = ka.activation("monomial", degree=4)
     left, right = quartic.hermite(4, q1), quartic.hermite(4, q2)
     d.step(
         sp.Add(*(p * r * (c / sp.sqrt(q1 * q2)) ** k for k, (p, r) in enumerate(zip(left, right, strict=True)))),
         quartic.dual.expr,
         because=(
-            r"and Mehler's expansion of any dual, $k = \sum_n a_n(\sqrt{q_1})\, a_n(\sqrt{q_2})\, \rho^n$ with the Hermite "
+            r"and Mehler's expansion of any dual, $k = \sum_n a_n(\sqrt{q_1})\, a_n(\sqrt{q_2})\, \rho^n$ with the "
+            r"Hermite "
             r"coefficients $a_n(\sqrt q) = \mathbb{E}[\varphi(\sqrt q Z) h_n(Z)]$, here for $x^4$"
         ),
         check="symbolic",
     )
-    d.conclude("the dual of x^4", quartic.dual.expr)
+    d.conclude("the dual of $x^4$", quartic.dual.expr)
     return d

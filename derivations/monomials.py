@@ -21,17 +21,18 @@ def derive() -> Derivation:
             "C. Stein, Estimation of the mean of a multivariate normal distribution, Ann. Statist. 9 (1981)",
         ),
         introduction=(
-            r"$(u, v)$ is a centred Gaussian pair with variances $q_1, q_2$, covariance $c$ and determinant "
-            r"$D = q_1 q_2 - c^2$. We want $M_n = \mathbb{E}[u^n v^n]$, the dual of $x^n$. "
+            r"$(u, v)$ is a centred Gaussian pair with variances $q_1, q_2$ and covariance $c$. We want $M_n = "
+            r"\mathbb{E}[u^n v^n]$, the dual of $x^n$. "
             r"Stein's lemma links $M_{n+1}$ to the neighbour $L_n = \mathbb{E}[u^{n-1} v^{n+1}]$; "
             "eliminating the neighbour leaves a recursion in $M$ alone, which needs two products a degree "
             "where Isserlis' sum over pairings has $n!$ terms."
         ),
     )
     n = sp.Symbol("n", integer=True, positive=True)
-    below, at, neighbour = sp.symbols("M_{n-1} M_n L_{n-1}")
-    determinant = q1 * q2 - c**2
+    below, at, neighbour = sp.symbols("M_{n-1} M_{n} L_{n-1}")
+    determinant = sp.Symbol("D", positive=True)
 
+    d.abbreviate(determinant, q1 * q2 - c**2, "the determinant of the covariance")
     d.family(
         Expectation(x ** (n + 1), x ** (n + 1)),
         n * q1 * Expectation(x ** (n - 1), x ** (n + 1)) + (n + 1) * c * Expectation(x**n, x**n),
@@ -54,24 +55,19 @@ def derive() -> Derivation:
     )
     solved = (at - n * c * below) / ((n - 1) * q1)
     d.step(
-        (n - 1) * q1 * solved + n * c * below,
-        at,
-        because=(
-            r"the first identity one degree lower, $M_n = (n-1) q_1 L_{n-1} + n c M_{n-1}$, gives the neighbour "
-            r"$L_{n-1} = (M_n - n c M_{n-1})/((n-1) q_1)$"
-        ),
-        check="symbolic",
-    )
-    d.step(
         (n * q1 * (n * q2 * below + (n - 1) * c * neighbour) + (n + 1) * c * at).subs(neighbour, solved),
         (2 * n + 1) * c * at + n**2 * determinant * below,
         because=(
-            r"insert the second identity and then the neighbour into the first: both denominators cancel, and "
+            r"the first identity one degree lower gives the neighbour, $L_{n-1} = (M_n - n c M_{n-1})/((n-1) q_1)$; "
+            r"insert "
+            r"it into the second identity and that into the first: both denominators cancel, and "
             r"$M_{n+1} = (2n+1) c M_n + n^2 D M_{n-1}$, a polynomial identity in $n$ and so true for every degree"
         ),
         check="symbolic",
     )
-    moments = [sp.S.One, c]
+    moments = [sp.Symbol("M_{0}"), sp.Symbol("M_{1}")]
+    d.name(moments[0], sp.S.One)
+    d.name(moments[1], c)
     for degree in (2, 3, 4):
         k = degree - 1
         dual = ka.activation("monomial", degree=degree).dual
@@ -82,8 +78,9 @@ def derive() -> Derivation:
             + (", which begin it as $M_0 = 1$, $M_1 = c$" if degree == 2 else ""),
             check="symbolic",
         )
-        d.conclude(f"the dual of x^{degree}", dual.expr)
-        moments.append(dual.expr)
+        d.conclude(f"the dual of $x^{degree}$", dual.expr)
+        moments.append(sp.Symbol(f"M_{{{degree}}}"))
+        d.name(moments[-1], dual.expr)
     j = sp.Symbol("j", integer=True, nonnegative=True)
     pairings = (
         sp.factorial(n) ** 2
@@ -108,5 +105,5 @@ def derive() -> Derivation:
         because=r"Price's theorem closes the circle: $dM_n/dc = n^2 M_{n-1}$, here for $n = 4$",
         check="symbolic",
     )
-    d.conclude("the derivative dual of x^4", power.derivative.expr)
+    d.conclude("the derivative dual of $x^4$", power.derivative.expr)
     return d

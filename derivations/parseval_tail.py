@@ -22,7 +22,8 @@ def derive() -> Derivation:
         introduction=(
             r"Where an activation has no closed dual, the library sums $\hat k(\rho) = \sum_k a_k^2 \rho^k$ "
             r"(Mehler's expansion) and must know what it leaves out. All terms beyond $K$ together are at most "
-            r"$|\rho|^{K+1}$ times the norm that the first $K + 1$ coefficients have not yet used up, and that norm is one "
+            r"$|\rho|^{K+1}$ times the norm that the first $K + 1$ coefficients have not yet used up, and that norm "
+            r"is one "
             r"integral. Each inequality is argued in general; the formulas show it for the error function, where "
             "everything is known in closed form, with $K = 3$."
         ),
@@ -34,11 +35,15 @@ def derive() -> Derivation:
     khat, norm = sp.Symbol(r"\hat{k}", real=True), sp.Symbol("N", positive=True)
 
     d.abbreviate(khat, dual.normalized, r"the dual of erf at unit variances, as a function of $\rho$")
-    squares = sp.Tuple(*(a**2 for a in coefficients))
+    squares = sp.Tuple(*(a**2 for a in coefficients[1::2]))
     d.step(
-        sp.Tuple(*(sp.Subs(sp.Derivative(khat, (rho, k)), rho, 0) / sp.factorial(k) for k in range(last + 1))),
+        sp.Tuple(*(sp.Subs(sp.Derivative(khat, (rho, k)), rho, 0) / sp.factorial(k) for k in range(1, last + 1, 2))),
         squares,
-        because=r"its Taylor coefficients are squares of Hermite coefficients, so they are not negative",
+        because=(
+            r"its Taylor coefficients are squares of Hermite coefficients, so they are not negative; those of even "
+            r"order are "
+            "0, because erf is odd"
+        ),
         check="symbolic",
     )
     d.step(
@@ -62,7 +67,9 @@ def derive() -> Derivation:
     d.bound(
         sp.Abs(sp.Add(*(coefficients[k] ** 2 * rho**k for k in beyond))),
         sp.Add(*(coefficients[k] ** 2 * sp.Abs(rho) ** k for k in beyond)),
-        because="first inequality, the triangle: the tail is largest when all its terms have one sign (shown up to order 9)",
+        because=(
+            "first inequality, the triangle: the tail is largest when all its terms have one sign (shown up to order 9)"
+        ),
     )
     d.bound(
         sp.Add(*(coefficients[k] ** 2 * sp.Abs(rho) ** k for k in beyond)),
@@ -78,11 +85,12 @@ def derive() -> Derivation:
         sp.Abs(khat - sp.Add(*(a**2 * rho**k for k, a in enumerate(coefficients[: cut + 1])))),
         sp.Abs(rho) ** (cut + 1) * (norm - partial[cut]),
         because=(
-            r"together: $|\hat k(\rho) - \sum_{k \le K} a_k^2 \rho^k| \le |\rho|^{K+1} (N - \sum_{k \le K} a_k^2)$, a bound "
+            r"together: $|\hat k(\rho) - \sum_{k \le K} a_k^2 \rho^k| \le |\rho|^{K+1} (N - \sum_{k \le K} a_k^2)$, "
+            r"a bound "
             "that is computed from what is already known"
         ),
     )
-    rest1, rest2 = sp.symbols("R(q_1) R(q_2)", positive=True)
+    rest1, rest2 = sp.symbols("R_1 R_2", positive=True)
     scaled = [phi.hermite(cut, q) for q in (q1, q2)]
     for symbol, q, values in ((rest1, q1, scaled[0]), (rest2, q2, scaled[1])):
         d.abbreviate(
@@ -103,8 +111,11 @@ def derive() -> Derivation:
     )
     slope = ka.activation(sp.diff(phi.expr, x))
     shipped = sp.Tuple(*slope.hermite(6))
+    names = [sp.Symbol(f"a_{{{k}}}", real=True) for k in range(1, 8)]
+    for name, value in zip(names, coefficients[1:], strict=False):
+        d.name(name, value)
     d.step(
-        sp.Tuple(*(sp.sqrt(k) * coefficients[k] for k in range(1, 8))),
+        sp.Tuple(*(sp.sqrt(k) * a for k, a in enumerate(names, start=1))),
         shipped,
         because=(
             r"how fast the rest falls: by parts, $\sqrt k\, a_k$ is the Hermite coefficient $k - 1$ of the derivative "
@@ -118,7 +129,8 @@ def derive() -> Derivation:
         sp.Tuple(*(norm - partial[k] for k in range(6))),
         sp.Tuple(*(energy / (k + 1) for k in range(6))),
         because=(
-            r"so $(K + 1) \sum_{k > K} a_k^2 \le \sum_k k\, a_k^2 = \mathbb{E}[\varphi'(Z)^2]$: the rest of the norm is at most "
+            r"so $(K + 1) \sum_{k > K} a_k^2 \le \sum_k k\, a_k^2 = \mathbb{E}[\varphi'(Z)^2]$: the rest of the "
+            r"norm is at most "
             r"$\mathbb{E}[\varphi'(Z)^2]/(K + 1)$, here for $K = 0, \dots, 5$"
         ),
     )

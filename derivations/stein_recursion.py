@@ -7,7 +7,7 @@ import sympy as sp
 import kernalg as ka
 from kernalg.derivation.expectation import Expectation, Mean
 from kernalg.derivation.steps import Derivation
-from kernalg.symbols import bivariate_normal_density, c, normal_density, q1, q2, x
+from kernalg.symbols import c, normal_density, q1, q2, x
 
 
 def derive() -> Derivation:
@@ -22,16 +22,16 @@ def derive() -> Derivation:
         ),
         introduction=(
             r"We want $M(n, m) = \mathbb{E}[u_+^n v_+^m]$ with $u_+^n = u^n H(u)$, where $H$ is the step, for a "
-            r"centred Gaussian pair with variances $q_1, q_2$ and covariance $c$. Stein's lemma, which is integration by "
+            r"centred Gaussian pair with variances $q_1, q_2$ and covariance $c$. Stein's lemma, which is "
+            r"integration by "
             r"parts, trades a factor $u$ for derivatives; the derivative of a step is a delta function, which leaves a "
             r"boundary term of one variable less. This is how the library's engine works, for every activation."
         ),
     )
     u, v = sp.symbols("u v", real=True)
     gap = sp.Symbol("D", positive=True)
-    quadrant, boundary = sp.symbols("P beta", positive=True)
+    quadrant = sp.Symbol("P", positive=True)
     rho = c / sp.sqrt(q1 * q2)
-    density = bivariate_normal_density(u / sp.sqrt(q1), v / sp.sqrt(q2), rho) / sp.sqrt(q1 * q2)
     step, relu = sp.Heaviside(x), sp.Max(x, 0)
 
     d.abbreviate(gap, q1 * q2 - c**2, "the determinant of the covariance")
@@ -40,7 +40,8 @@ def derive() -> Derivation:
         -(q1 * sp.Derivative(density, u) + c * sp.Derivative(density, v)),
         u * density,
         because=(
-            r"the density $p$ of the pair solves $u\,p = -(q_1 \partial_u p + c\, \partial_v p)$; multiplied by $F$ and "
+            r"the density $p$ of the pair solves $u\,p = -(q_1 \partial_u p + c\, \partial_v p)$; multiplied by $F$ "
+            r"and "
             r"integrated by parts this is Stein's lemma "
             r"$\mathbb{E}[u F] = q_1 \mathbb{E}[\partial_u F] + c\, \mathbb{E}[\partial_v F]$"
         ),
@@ -59,7 +60,8 @@ def derive() -> Derivation:
         point=sp.S.Zero,
         value=sp.Rational(1, 4),
         because=(
-            r"Sheppard's formula: by Price's theorem $dP/dc = \mathbb{E}[\delta(u) \delta(v)]$, the density of the pair at "
+            r"Sheppard's formula: by Price's theorem $dP/dc = \mathbb{E}[\delta(u) \delta(v)]$, the density of the "
+            r"pair at "
             "the origin, and at $c = 0$ a quadrant has probability 1/4"
         ),
     )
@@ -67,7 +69,8 @@ def derive() -> Derivation:
         density.subs(u, 0) / (normal_density(0) / sp.sqrt(q1)),
         normal_density(v / sp.sqrt(gap / q1)) / sp.sqrt(gap / q1),
         because=(
-            r"for the boundary terms we need $v$ given $u = 0$: joint density over density of $u$ at 0 is the density of "
+            r"for the boundary terms we need $v$ given $u = 0$: joint density over density of $u$ at 0 is the "
+            r"density of "
             r"$N(0, D/q_1)$"
         ),
         check="symbolic",
@@ -108,7 +111,8 @@ def derive() -> Derivation:
         Expectation(step, relu**2),
         q2 * quadrant + c / q1 * sp.sqrt(gap) / (2 * sp.pi),
         because=(
-            r"for $M(2, 2)$ one neighbour is needed: $M(0, 2) = q_2 \mathbb{E}[H(u) H(v)] + c\, \mathbb{E}[\delta(u) v_+]$ "
+            r"for $M(2, 2)$ one neighbour is needed: $M(0, 2) = q_2 \mathbb{E}[H(u) H(v)] + c\, "
+            r"\mathbb{E}[\delta(u) v_+]$ "
             r"by the lemma in $v$ with $F = v_+ H(u)$; the delta at $v = 0$ meets the factor $v$ and is gone"
         ),
         check="quadrature",
@@ -126,25 +130,31 @@ def derive() -> Derivation:
     order2 = ka.activation("squared_relu").dual
     d.step(d.steps[-1].rhs, order2.expr, because="collect the two basis elements, quadrant and root", check="symbolic")
     d.conclude("the dual of the squared ReLU", order2.expr)
+    first, second, third, fourth, fifth = (sp.Symbol(f"K_{{{k}}}", positive=True) for k in range(1, 6))
+    d.name(first, order1.expr)
+    d.name(second, order2.expr)
     order3 = ka.activation("rectified_monomial", degree=3).dual
     d.step(
-        5 * c * order2.expr + 4 * gap * order1.expr,
+        5 * c * second + 4 * gap * first,
         order3.expr,
         because=(
             r"the elimination that serves the monomials serves here too, since for $n \ge 2$ no boundary term is left: "
-            r"$M(n{+}1, n{+}1) = (2n+1)\, c\, M(n, n) + n^2 D\, M(n{-}1, n{-}1)$, here with $n = 2$"
+            r"$K_{n+1} = (2n+1)\, c\, K_n + n^2 D\, K_{n-1}$ with $K_n = M(n, n)$, here for $n = 2$"
         ),
         check="symbolic",
     )
-    d.conclude("the dual of max(x, 0)^3", order3.expr)
-    shipped = [ka.activation("rectified_monomial", degree=k).dual.expr for k in range(7)]
-    d.step(
-        sp.Tuple(*((2 * k + 1) * c * shipped[k] + k**2 * gap * shipped[k - 1] for k in range(3, 6))),
-        sp.Tuple(*shipped[4:7]),
-        because="and with $n = 3, 4, 5$",
-        check="symbolic",
-    )
-    d.conclude("the duals of max(x, 0)^4, ^5 and ^6", sp.Tuple(*shipped[4:7]))
+    d.conclude(r"the dual of $\max(x, 0)^3$", order3.expr)
+    d.name(third, order3.expr)
+    for k, (lower, middle, upper) in enumerate(((second, third, fourth), (third, fourth, fifth)), start=3):
+        dual = ka.activation("rectified_monomial", degree=k + 1).dual
+        d.step(
+            (2 * k + 1) * c * middle + k**2 * gap * lower,
+            dual.expr,
+            because=f"and for $n = {k}$",
+            check="symbolic",
+        )
+        d.conclude(rf"the dual of $\max(x, 0)^{k + 1}$", dual.expr)
+        d.name(upper, dual.expr)
     d.step(
         Mean(relu**2, q1),
         order1.diagonal,

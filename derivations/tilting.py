@@ -30,7 +30,8 @@ def derive() -> Derivation:
         "tilting",
         "Tilting: exponentials of quadratics inside a Gaussian expectation",
         references=(
-            "F. Esscher, On the probability function in the collective theory of risk, Skand. Aktuarietidskr. 15 (1932)",
+            "F. Esscher, On the probability function in the collective theory of risk, Skand. Aktuarietidskr. 15 "
+            "(1932)",
             "C. K. I. Williams, Computing with infinite networks, NIPS 1996",
         ),
         introduction=(
@@ -122,7 +123,7 @@ def derive() -> Derivation:
         because=r"first fruit: $A = A' = -a$ and no linear term give the dual of the Gaussian $e^{-a x^2}$",
         check="symbolic",
     )
-    d.conclude("the dual of exp(-a x^2)", bump.expr)
+    d.conclude("the dual of $e^{-a x^2}$", bump.expr)
     b = sp.Symbol("b", real=True)
     exponential = ka.activation(sp.exp(b * x)).dual
     d.step(
@@ -131,7 +132,7 @@ def derive() -> Derivation:
         because=r"second fruit: no quadratic term gives the moment generating function, the dual of $e^{b x}$",
         check="symbolic",
     )
-    d.conclude("the dual of exp(b x)", exponential.expr)
+    d.conclude("the dual of $e^{b x}$", exponential.expr)
     wavelet = ka.activation(x * sp.exp(-a * x**2)).dual
     d.step(
         sp.Subs(c12 / sp.sqrt(det), (A, A2), (-a, -a)),
@@ -140,5 +141,5 @@ def derive() -> Derivation:
         r"$x e^{-a x^2}$",
         check="symbolic",
     )
-    d.conclude("the dual of x exp(-a x^2)", wavelet.expr)
+    d.conclude("the dual of $x e^{-a x^2}$", wavelet.expr)
     return d

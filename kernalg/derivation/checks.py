@@ -76,7 +76,7 @@ def _simplifies_to_zero(difference: sp.Expr) -> bool:
 
 
 def _is_positive(polynomial: sp.Expr) -> bool:
-    """Positive at every sample point of the domain, which is connected."""
+    """Positive at the sample points of the domain (see `normal_form` for why that decides)."""
     if polynomial.is_positive is not None:
         return bool(polynomial.is_positive)
     return all(bool(polynomial.subs(at).is_positive) for at in samples(polynomial.free_symbols))

@@ -56,9 +56,9 @@ def derivation(dual: Dual) -> Derivation:
         title,
         references=REFERENCES,
         introduction=(
-            r"$(u, v)$ is a centred Gaussian pair with variances $q_1, q_2$ and covariance $c$. The function is written "
-            "as a sum of atoms $x^n e^{Ax^2 + Bx}$ times a threshold; the expectation of each pair of atoms closes, and "
-            "their sum is the dual."
+            "$(u, v)$ is a centred Gaussian pair with variances $q_1, q_2$ and covariance $c$. The function is "
+            "written as a sum of atoms $x^n e^{Ax^2 + Bx}$ times a threshold; the expectation of each pair of atoms "
+            "closes, and their sum is the dual."
         ),
     )
     same = dual.right is None

@@ -24,7 +24,9 @@ def normal_form(expr: sp.Expr, is_positive: IsPositive) -> sp.Expr:
     ----------
     expr : sympy.Expr
     is_positive : callable
-        Whether a polynomial is positive on the whole domain: then sqrt(p q) = sqrt(p) sqrt(q) may be used.
+        Whether a polynomial is positive on the domain; then sqrt(p q) = sqrt(p) sqrt(q) may be used. One point decides:
+        a radicand is positive on the whole domain (the formula is real there), so its factors never vanish, and on a
+        connected domain each keeps its sign.
 
     Examples
     --------

@@ -34,21 +34,23 @@ def markdown(d: Derivation) -> str:
             s.statement_latex,
             "$$",
             "",
-            f"*Checked* — {s.checked}.",
+            "*Definition.*" if s.checked.kind == "definition" else f"*Checked* — {s.checked}.",
             "",
         ]
     return "\n".join([*lines, *_ending(d), *_references(d, "- ")]).rstrip() + "\n"
 
 
 def latex(d: Derivation) -> str:
-    lines = [rf"\section*{{{d.title}}}", d.introduction]
+    title = d.title.replace("_", r"\_").replace("^", r"\^{}")
+    lines = [rf"\section*{{{title}}}", d.introduction]
     for s in d.steps:
         lines += [
-            rf"\paragraph{{{s.id}}} {_sentence(s.because)}",
+            rf"\paragraph{{{_verbatim(s.id)}}} {_sentence(s.because)}",
             rf"\begin{{equation*}}{s.statement_latex}\end{{equation*}}",
             rf"\emph{{Checked}} --- {s.checked}.",
         ]
-    return "\n".join([*lines, *_ending(d), *_references(d, r"\par ")]) + "\n"
+    ending = [re.sub(rf"`([^`]*)`|({re.escape(d.id)}\.\d+)", lambda m: _verbatim(m[1] or m[2]), x) for x in _ending(d)]
+    return "\n".join([*lines, *ending, *_references(d, r"\par ")]) + "\n"
 
 
 def html(d: Derivation) -> str:
@@ -58,8 +60,13 @@ def html(d: Derivation) -> str:
             f"<li id='{escape(s.id)}'><p>{_html_text(_sentence(s.because))}</p>"
             f"<p>\\[{escape(s.statement_latex)}\\]</p><p><small>checked: {_html_text(str(s.checked))}</small></p></li>"
         )
-    rows += ["</ol>", *(f"<p>{escape(line)}</p>" for line in (*_ending(d), *_references(d, "")))]
+    rows += ["</ol>", *(f"<p>{_html_text(line)}</p>" for line in (*_ending(d), *_references(d, "")))]
     return "\n".join(r for r in rows if r)
+
+
+def _verbatim(words: str) -> str:
+    """Words with underscores and carets, in TeX."""
+    return rf"\texttt{{\detokenize{{{words}}}}}"
 
 
 def _html_text(words: str) -> str:
@@ -67,7 +74,8 @@ def _html_text(words: str) -> str:
 
 
 def _sentence(because: str) -> str:
-    return because[:1].upper() + because[1:].rstrip(".") + "."
+    """A capital at the beginning; a full stop at the end, unless a colon leads to the formula."""
+    return because[:1].upper() + because[1:].rstrip(".") + ("" if because.endswith(":") else ".")
 
 
 def _ending(d: Derivation) -> list[str]:

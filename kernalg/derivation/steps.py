@@ -87,8 +87,12 @@ class Derivation:
 
     def abbreviate(self, symbol: sp.Symbol, meaning: sp.Expr, because: str) -> Step:
         """A symbol that stands for an expression in all later steps: pages show it, checks replace it."""
-        self._meaning[symbol] = self.expand(meaning)
+        self.name(symbol, meaning)
         return self.define(symbol, meaning, because)
+
+    def name(self, symbol: sp.Symbol, meaning: sp.Expr) -> None:
+        """The same without a line of its own: the sentence of a step says what the symbol is."""
+        self._meaning[symbol] = self.expand(meaning)
 
     def expand(self, side: sp.Basic) -> sp.Basic:
         """`side` with every abbreviation replaced by what it stands for."""

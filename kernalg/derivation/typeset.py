@@ -20,7 +20,7 @@ _LINE = 90  # characters on a line of a page
 
 class _Printer(LatexPrinter):
     def __init__(self) -> None:
-        super().__init__({"inv_trig_style": "full"})
+        super().__init__({"inv_trig_style": "full", "fold_frac_powers": True})
 
     def _print_Heaviside(self, expr: sp.Expr, exp: str | None = None) -> str:
         return rf"H\left({self._print(expr.args[0])}\right)"
@@ -51,7 +51,7 @@ class _Printer(LatexPrinter):
         if sp.count_ops(below) > 4 or sp.count_ops(above) > 16:
             text = rf"\exp\left({sign}{self._print(argument)}\right)"
             return rf"\left({text}\right)^{{{exp}}}" if exp else text
-        text = self.parenthesize(above, PRECEDENCE["Mul"]) if below != 1 or sign else self._print(above)
+        text = self.parenthesize(above, PRECEDENCE["Mul"], strict=True) if below != 1 or sign else self._print(above)
         if below != 1:
             text += "/" + (self._print(below) if below.is_Atom else rf"({self._print(below)})")
         power = f"e^{{{sign}{text}}}"
@@ -69,6 +69,9 @@ class _Printer(LatexPrinter):
         if not denominator and not roots_below:
             return self._product(numerator, roots_above)
         bottom = self._product(denominator, roots_below)
+        if roots_above and roots_below and not denominator:
+            root = sp.Mul(*roots_above, *(1 / b for b in roots_below), evaluate=False)
+            return self._product(numerator, [root])
         plain = all(f.is_number for f in (*denominator, *roots_below))
         if plain and sum(sp.count_ops(f) for f in above) > _LONG:
             beside = self._product(above, roots_above)
@@ -78,7 +81,7 @@ class _Printer(LatexPrinter):
 
     def _product(self, factors: list[sp.Expr], roots: list[sp.Expr]) -> str:
         single = len(factors) + bool(roots) == 1
-        texts = [self._print(f) if single else self.parenthesize(f, PRECEDENCE["Mul"]) for f in factors]
+        texts = [self._print(f) if single else self._factor(f) for f in factors]
         if roots:  # before the functions
             place = next((i for i, f in enumerate(factors) if not f.is_algebraic_expr()), len(factors))
             texts.insert(place, rf"\sqrt{{{self._product(roots, [])}}}")
@@ -88,13 +91,21 @@ class _Printer(LatexPrinter):
             out = out + glue + t if out else t
         return out or "1"
 
+    def _factor(self, expr: sp.Expr) -> str:
+        return self.parenthesize(expr, PRECEDENCE["Mul"], strict=not isinstance(expr, sp.Derivative | sp.Sum | sp.Subs))
+
+    def _print_Add(self, expr: sp.Expr, order: Any = None) -> str:
+        """Terms over the same number are put over it together: (1 + rho)/2."""
+        coefficients = {abs(t.as_coeff_Mul()[0]) for t in expr.args}
+        if len(coefficients) == 1 and (r := coefficients.pop()).is_Rational and r.q > 1 and r.p == 1:
+            terms = self._as_ordered_terms(expr, order=order)
+            return rf"\frac{{{self._print(sp.Add(*(r.q * t for t in terms)))}}}{{{r.q}}}"
+        return super()._print_Add(expr, order=order)
+
     def _print_Pow(self, expr: sp.Expr) -> str:
         power = expr.exp
-        if power.is_Rational and power.q == 2:
-            if power.p < 0 and expr.base.is_commutative:
-                return rf"\frac{{1}}{{{self._print(sp.Pow(expr.base, -power, evaluate=False))}}}"
-            if power.p > 1 and not expr.base.is_Atom:
-                return rf"\left({self._print(expr.base)}\right)^{{{power.p}/2}}"
+        if power.is_Rational and power.q == 2 and power.p < 0:
+            return rf"\frac{{1}}{{{self._print(sp.Pow(expr.base, -power, evaluate=False))}}}"
         return super()._print_Pow(expr)
 
     def _as_ordered_terms(self, expr: sp.Expr, order: Any = None) -> list[sp.Expr]:
@@ -134,9 +145,9 @@ def _ordered(factors: Iterable[sp.Expr]) -> list[sp.Expr]:
 
 
 def _positive_first(terms: list[sp.Expr]) -> list[sp.Expr]:
-    """A sum begins with a term without a minus sign, if there is one; of two terms a positive number is the first."""
+    """A sum begins with a term without a minus sign, if there is one; a positive number leads (1 + q, but n + 1)."""
     positive = [t for t in terms if not t.could_extract_minus_sign()]
-    if len(terms) == 2 and len(positive) == 2 and terms[1].is_Rational:
+    if len(terms) == 2 and len(positive) == 2 and terms[1].is_Rational and not terms[0].is_integer:
         return terms[::-1]
     if positive and terms[0] is not positive[0]:
         return [positive[0], *(t for t in terms if t is not positive[0])]

@@ -1,4 +1,4 @@
-"""The written derivations: every one runs, ends at a shipped formula, is on its page, and cannot bear a flipped sign."""
+"""The written derivations: each runs, ends at a shipped formula, is on its page, and cannot bear a flipped sign."""
 
 from __future__ import annotations
 
