@@ -84,28 +84,28 @@ def derive() -> Derivation:
         because=r"hard-tanh has two kinks, $\alpha = -1$, $s = (1, -1)$ at $t = (-1, 1)$",
         check="symbolic",
     )
-    one, minus = sp.S.One, sp.S.NegativeOne
+    pair, single, beyond = sp.symbols("C E P", cls=sp.Function)
+    ends = (-1, 1)
+    for i in ends:
+        for q in (q1, q2):
+            d.name(single(q, i), one_kink(q, sp.Integer(i)))
+        for j in ends:
+            d.name(pair(i, j), two_kinks(sp.Integer(i), sp.Integer(j)))
+            d.name(beyond(i, j), both_beyond(sp.Integer(i), sp.Integer(j)))
     total = (
-        1
-        - sum(one_kink(q, minus) - one_kink(q, one) for q in (q1, q2))
-        + two_kinks(minus, minus)
-        - two_kinks(minus, one)
-        - two_kinks(one, minus)
-        + two_kinks(one, one)
+        1 - sum(single(q, -1) - single(q, 1) for q in (q1, q2)) + sum(i * j * pair(i, j) for i in ends for j in ends)
     )
     d.step(
         Expectation(hard.expr, hard.expr),
         total,
         because=(
             r"the rule $k = \alpha^2 + \alpha \sum_i s_i (\mathbb{E}(u - t_i)_+ + \mathbb{E}(v - t_i)_+) + "
-            r"\sum_{ij} s_i s_j C(t_i, t_j)$, the value of which we call $k$"
+            r"\sum_{ij} s_i s_j C(t_i, t_j)$, where $E(q, t)$ is the mean of one kink above"
         ),
         check="quadrature",
     )
-    k = sp.Symbol("k", real=True)
-    d.name(k, total)
     d.step(
-        k,
+        total,
         hard.dual.expr,
         because=(
             r"the single densities cancel, two exponentials make a hyperbolic sine, and the terms with $\Phi_2$ "
@@ -116,7 +116,7 @@ def derive() -> Derivation:
     d.conclude("the dual of hard-tanh", hard.dual.expr)
     derivative = hard.dual.derivative
     d.step(
-        both_beyond(minus, minus) - both_beyond(minus, one) - both_beyond(one, minus) + both_beyond(one, one),
+        sp.Add(*(i * j * beyond(i, j) for i in ends for j in ends)),
         derivative.expr,
         because=(
             r"the derivative dual is $\sum_{ij} s_i s_j P(u > t_i, v > t_j)$, the probability that both are "
@@ -126,11 +126,12 @@ def derive() -> Derivation:
     )
     d.conclude("the derivative dual of hard-tanh", derivative.expr)
     clipped = ka.activation("relu6")
+    corners = (0, 6)
+    for i in corners:
+        for j in corners:
+            d.name(pair(i, j), two_kinks(sp.Integer(i), sp.Integer(j)))
     d.step(
-        two_kinks(sp.S.Zero, sp.S.Zero)
-        - two_kinks(sp.S.Zero, sp.Integer(6))
-        - two_kinks(sp.Integer(6), sp.S.Zero)
-        + two_kinks(sp.Integer(6), sp.Integer(6)),
+        pair(0, 0) - pair(0, 6) - pair(6, 0) + pair(6, 6),
         clipped.dual.expr,
         because=r"the same rule for ReLU6, $x_+ - (x - 6)_+$",
         check="symbolic",

@@ -9,12 +9,14 @@ from kernalg.derivation.expectation import Mean
 from kernalg.derivation.steps import Derivation
 from kernalg.symbols import normal_density, q1, x
 
+phi = sp.Function("phi")  # the normal density; `derive` gives it its meaning at each point
+
 
 def by_jumps(jumps: dict[tuple[sp.Expr, int], sp.Expr], k: int, variance: sp.Expr = sp.S.One) -> sp.Expr:
     """a_k from the jumps {(point, order): height}, for k larger than the degree of the pieces."""
     s = sp.sqrt(variance)
     return sum(
-        s**j * height * normal_density(t / s) * sp.hermite_prob(k - 1 - j, t / s, evaluate=False)
+        s**j * height * phi(t / s) * sp.hermite_prob(k - 1 - j, t / s, evaluate=False)
         for (t, j), height in jumps.items()
     ) / sp.sqrt(sp.factorial(k))
 
@@ -41,10 +43,12 @@ def derive() -> Derivation:
     )
     n = sp.Symbol("k", integer=True, positive=True)
     t = sp.Symbol("t", real=True)
+    for point in (x, t, 0, 1, -1, sp.S.Half, 1 / sp.sqrt(q1), -1 / sp.sqrt(q1)):
+        d.name(phi(point), normal_density(point))
 
     d.family(
-        -sp.Derivative(normal_density(x) * sp.hermite_prob(n - 1, x), x),
-        normal_density(x) * sp.hermite_prob(n, x),
+        -sp.Derivative(phi(x) * sp.hermite_prob(n - 1, x), x),
+        phi(x) * sp.hermite_prob(n, x),
         index=n,
         values=range(1, 7),
         because=(
@@ -54,14 +58,14 @@ def derive() -> Derivation:
     )
     d.step(
         Mean(sp.Heaviside(x - t) * sp.hermite_prob(5, x), 1),
-        normal_density(t) * sp.hermite_prob(4, t),
+        phi(t) * sp.hermite_prob(4, t),
         because=(
             r"integrated from $t$ to $\infty$: a jump gives $\mathbb{E}[H(Z - t) \mathrm{He}_k(Z)] = \phi(t) "
             r"\mathrm{He}_{k-1}(t)$ for $k \ge 1$, here $k = 5$"
         ),
         check="quadrature",
     )
-    lower = [normal_density(x) * sp.hermite_prob(n - j, x) for j in range(4)]
+    lower = [phi(x) * sp.hermite_prob(n - j, x) for j in range(4)]
     d.family(
         -sp.Derivative((x - t) * lower[1] + lower[2], x),
         (x - t) * lower[0],

@@ -66,7 +66,7 @@ def derive() -> Derivation:
         ),
     )
     d.step(
-        density.subs(u, 0) / (normal_density(0) / sp.sqrt(q1)),
+        sp.Mul(density.subs(u, 0), sp.sqrt(2 * sp.pi * q1), evaluate=False),
         normal_density(v / sp.sqrt(gap / q1)) / sp.sqrt(gap / q1),
         because=(
             r"for the boundary terms we need $v$ given $u = 0$: joint density over density of $u$ at 0 is the "
@@ -83,7 +83,7 @@ def derive() -> Derivation:
         check="symbolic",
     )
     d.step(
-        q1 * (1 / sp.sqrt(2 * sp.pi * q1)) * sp.sqrt(gap / q1) / sp.sqrt(2 * sp.pi),
+        sp.Mul(q1, 1 / sp.sqrt(2 * sp.pi * q1), sp.sqrt(gap / q1) / sp.sqrt(2 * sp.pi), evaluate=False),
         sp.sqrt(gap) / (2 * sp.pi),
         because=(
             r"together, the boundary term $q_1 \mathbb{E}[\delta(u)\, v_+]$ is variance times density at 0 times the "

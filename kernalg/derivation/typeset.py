@@ -172,20 +172,29 @@ def statement(lhs: Any, relation: str, rhs: Any) -> str:
     left, right = formula(lhs), formula(rhs)
     if max(_width(left), _width(right)) <= _LINE and _width(left) + _width(right) <= _LINE:
         return f"{left} {symbol} {right}"
-    first = rf"{left} & {symbol} " if _width(left) <= _LINE // 2 else rf"& {left} \\ & \quad {symbol} "
-    rows = [first]
-    terms = _Printer()._as_ordered_terms(rhs) if isinstance(rhs, sp.Add) else [rhs]
-    used = _width(left) if _width(left) <= _LINE // 2 else 0
-    for i, t in enumerate(terms):
-        text = formula(t)
-        sign = "" if i == 0 else "- " if text.startswith("- ") else "+ "
-        text = text.removeprefix("- ") if i else text
-        if i and used + _width(text) > _LINE:
-            rows.append(r"\\ & \quad ")
-            used = 0
-        rows.append(f"{sign}{text} ")
-        used += _width(text)
-    return rf"\begin{{aligned}} {''.join(rows).rstrip()} \end{{aligned}}"
+    head, used = (f"{left} & {symbol} ", _width(left)) if _width(left) <= _LINE // 2 else ("", 0)
+    if not head:
+        head = rf"& {_broken(lhs, 0)} \\ & \quad {symbol} "
+    return rf"\begin{{aligned}} {head}{_broken(rhs, used)} \end{{aligned}}"
+
+
+def _broken(side: Any, used: int) -> str:
+    """A sum or a tuple on as many rows as it needs; `used` is what the first row already holds."""
+    if isinstance(side, sp.Tuple):
+        texts = [formula(a) + "," for a in side]
+        texts = [f"({texts[0]}", *texts[1:-1], f"{texts[-1].removesuffix(',')})"]
+    elif isinstance(side, sp.Add):
+        texts = [formula(t) for t in _Printer()._as_ordered_terms(side)]
+        texts = [texts[0], *(t if t.startswith("- ") else f"+ {t}" for t in texts[1:])]
+    else:
+        texts = [formula(side)]
+    rows = ""
+    for i, t in enumerate(texts):
+        if i and used + _width(t) > _LINE:
+            rows, used = rows + r"\\ & \quad ", 0
+        rows += f"{t} "
+        used += _width(t)
+    return rows.rstrip()
 
 
 def _width(latex: str) -> int:

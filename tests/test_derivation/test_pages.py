@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sympy as sp
 
-from derivations.__main__ import names, page
+from derivations.__main__ import names
 from kernalg.derivation.checks import StepFails
 from kernalg.derivation.steps import Derivation
 
@@ -42,7 +42,6 @@ def test_it_ends_at_a_shipped_formula(name: str) -> None:
 def test_the_committed_page_is_current(name: str) -> None:
     committed = (PAGES / f"{name}.md").read_text(encoding="utf-8")
     assert committed == derived(name).markdown(), "run python -m derivations --write"
-    assert page(name) == committed
 
 
 @pytest.mark.parametrize("name", NAMES)
