@@ -1,6 +1,6 @@
 """Run the derivations; write their pages or compare them with what is committed.
 
-python -m derivations            run all of them and say what was checked
+python -m derivations            run all of them (or those named: python -m derivations relu gelu)
 python -m derivations --write    and write derivations/<name>.md
 python -m derivations --check    and fail if a page differs from what the derivation gives
 """
@@ -27,12 +27,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m derivations", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    parser.add_argument("name", nargs="*", help="which derivations; all by default")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--write", action="store_true", help="write the pages")
     mode.add_argument("--check", action="store_true", help="compare the pages with the derivations")
     options = parser.parse_args()
     stale = []
-    for name in names():
+    unknown = set(options.name) - set(names())
+    if unknown:
+        parser.error(f"no derivation {', '.join(sorted(unknown))}; there are {', '.join(names())}")
+    for name in options.name or names():
         text, target = page(name), HERE / f"{name}.md"
         if options.write:
             target.write_text(text, encoding="utf-8")

@@ -25,8 +25,13 @@ def derive() -> Derivation:
             "Y. Cho and L. Saul, Kernel methods for deep learning, NIPS 2009",
         ),
         introduction=(
-            "(u, v) is a centred Gaussian pair, Var u = q1 > 0, Var v = q2 > 0, Cov(u, v) = c with c^2 < q1 q2. "
-            "Price's theorem says d/dc E[f(u) g(v)] = E[f'(u) g'(v)], with derivatives in the sense of distributions."
+            r"$(u, v)$ is a centred Gaussian pair with variances $q_1, q_2$ and covariance $c$, $c^2 < q_1 q_2$. "
+            r"Price's theorem, $\frac{d}{dc} \mathbb{E}[f(u) g(v)] = \mathbb{E}[f'(u) g'(v)]$ with derivatives in "
+            r"the sense of "
+            "distributions, used twice turns ReLU into steps and steps into delta functions, whose expectation is a "
+            r"density. Integrating back in $c$ gives first Sheppard's quadrant probability and then the dual of "
+            r"ReLU; $H$ is "
+            "the step."
         ),
     )
     step, relu = sp.Heaviside(x), sp.Max(x, 0)
@@ -39,10 +44,10 @@ def derive() -> Derivation:
         density,
         because=(
             "the derivative of a step is a delta function, so Price's theorem gives "
-            "d/dc E[H(u) H(v)] = E[delta(u) delta(v)], "
-            "the joint density of (u, v) at the origin"
+            r"$\frac{d}{dc} \mathbb{E}[H(u) H(v)] = \mathbb{E}[\delta(u) \delta(v)]$, "
+            "the joint density of $(u, v)$ at the origin"
         ),
-        check="balls",
+        check="symbolic",
     )
     d.integrate(
         Expectation(step, step),
@@ -52,7 +57,7 @@ def derive() -> Derivation:
         point=sp.S.Zero,
         value=sp.Rational(1, 4),
         because=(
-            "integrate in c from 0, where u and v are independent and the quadrant has probability 1/4 "
+            "integrate in $c$ from 0, where $u$ and $v$ are independent and the quadrant has probability 1/4 "
             "(Sheppard's formula)"
         ),
     )
@@ -61,7 +66,7 @@ def derive() -> Derivation:
     d.step(
         mean,
         sp.sqrt(q1) / sp.sqrt(2 * sp.pi),
-        because="the mean of max(u, 0) is an elementary integral",
+        because=r"the mean of $\max(u, 0)$ is an elementary integral",
         check="symbolic",
     )
     d.integrate(
@@ -72,9 +77,9 @@ def derive() -> Derivation:
         point=sp.S.Zero,
         value=sp.sqrt(q1 * q2) / (2 * sp.pi),
         because=(
-            "the derivative of max(u, 0) is H(u), so Price's theorem gives dk/dc = E[H(u) H(v)], "
-            "the quadrant above; at c = 0 the "
-            "dual is the product of the two means, sqrt(q1 q2)/(2 pi)"
+            r"the derivative of $\max(u, 0)$ is $H(u)$, so Price's theorem gives $dk/dc = \mathbb{E}[H(u) H(v)]$, "
+            r"the quadrant "
+            r"above; at $c = 0$ the dual is the product of the two means, $\sqrt{q_1 q_2}/(2\pi)$"
         ),
     )
     d.conclude("the dual of ReLU", dual.expr)
@@ -88,7 +93,7 @@ def derive() -> Derivation:
         sp.Subs(dual.expr, (q2, c), (q1, q1)),
         dual.diagonal,
         because=(
-            "on the diagonal u = v the arcsine is pi/2 and the root vanishes: "
+            r"on the diagonal $u = v$ the arcsine is $\pi/2$ and the root vanishes: "
             "half of the variance survives the rectifier"
         ),
         check="symbolic",

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
+import mpmath
 import sympy as sp
 
-from kernalg.derivation.expectation import Expectation, quadrature
+from kernalg.derivation.expectation import Expectation, Mean, quadrature
+from kernalg.derivation.normal_form import normal_form
 from kernalg.enclosure.balls import enclose
 from kernalg.errors import InternalError
-from kernalg.symbols import c, q1, q2, rho
+from kernalg.gaussian.pieces import PIECEWISE_HEADS, pieces
+from kernalg.symbols import c, normal_cdf, q1, q2, rho, x
 
 DIGITS = 30
 QUADRATURE_TOLERANCE = 1e-10
+MPMATH_DIGITS = 12
 _COVARIANCES = [
     ("1", "1", "1/2"),
     ("3/2", "2/3", "-2/5"),
@@ -29,7 +34,8 @@ _CORRELATIONS = ["1/2", "-2/5", "9/10", "1/10", "-19/20"]
 class Check:
     """What was done to believe a step."""
 
-    kind: str  # "definition", "symbolic", "derivative and point", "balls", "quadrature", "cited"
+    # "definition", "symbolic", "derivative and point", "instances", "balls", "quadrature", "mpmath", "cited"
+    kind: str
     detail: str
 
     @property
@@ -44,50 +50,189 @@ class StepFails(InternalError):
     """A step of a derivation is false; the message shows both sides."""
 
 
-def symbolic(lhs: sp.Expr, rhs: sp.Expr) -> Check:
-    """The difference is zero after carrying out derivatives and expanding."""
-    difference = sp.expand((lhs - rhs).doit())
-    if difference != 0:
-        difference = sp.simplify(difference)
-    if difference != 0:
-        raise StepFails(f"left minus right is {difference}, not 0")
-    return Check("symbolic", "the difference expands to 0")
+def symbolic(lhs: sp.Basic, rhs: sp.Basic) -> Check:
+    """The difference (entry by entry for matrices and tuples) is zero after carrying out what is left undone."""
+    how = "expands to 0"
+    for left, right in zip(entries(lhs), entries(rhs), strict=True):
+        for difference in _branches((left - right).doit()):
+            if sp.expand(difference) != 0:
+                how = "simplifies to 0"
+                if _is_refuted(difference) or not _simplifies_to_zero(difference):
+                    raise StepFails(f"left minus right is {sp.expand(difference)}, not 0")
+    return Check("symbolic", f"the difference {how}")
+
+
+def _branches(difference: sp.Expr) -> tuple[sp.Expr, ...]:
+    """A piecewise function of x vanishes when all its branches do."""
+    return pieces(difference).branches if difference.has(x) and difference.has(*PIECEWISE_HEADS) else (difference,)
+
+
+def _simplifies_to_zero(difference: sp.Expr) -> bool:
+    return bool(
+        normal_form(difference, _is_positive) == 0
+        or sp.simplify(difference) == 0
+        or sp.simplify(difference.rewrite(sp.exp)) == 0
+    )
+
+
+def _is_positive(polynomial: sp.Expr) -> bool:
+    """Positive at the sample points of the domain (see `normal_form` for why that decides)."""
+    if polynomial.is_positive is not None:
+        return bool(polynomial.is_positive)
+    return all(bool(polynomial.subs(at).is_positive) for at in samples(polynomial.free_symbols))
+
+
+def _is_refuted(difference: sp.Expr) -> bool:
+    """Whether a value at a sample point shows quickly that the difference is not 0."""
+    at = next(samples(difference.free_symbols))
+    try:
+        terms = [sp.N(t.subs(at), 30) for t in sp.Add.make_args(difference)]
+    except (TypeError, ValueError):
+        return False
+    value, scale = sp.Add(*terms), sp.Add(*(abs(t) for t in terms if t.is_number))
+    return bool(value.is_number and scale.is_number and abs(value) > sp.Float("1e-15") * scale)
 
 
 def derivative_and_point(lhs: sp.Expr, rhs: sp.Expr, symbol: sp.Symbol, point: sp.Expr, value: sp.Expr) -> Check:
     """d/d symbol of `rhs` is `lhs`'s derivative (given), and both agree at one point."""
-    difference = sp.simplify(sp.diff(rhs, symbol) - lhs)
-    if difference != 0:
+    difference = sp.diff(rhs, symbol) - lhs
+    if sp.expand(difference) != 0 and (_is_refuted(difference) or not _simplifies_to_zero(difference)):
         raise StepFails(f"the derivatives differ by {difference}")
-    if sp.simplify(rhs.subs(symbol, point) - value) != 0:
+    difference = rhs.subs(symbol, point) - value
+    if sp.expand(difference) != 0 and (_is_refuted(difference) or not _simplifies_to_zero(difference)):
         raise StepFails(f"at {symbol} = {point} the right side is {rhs.subs(symbol, point)}, not {value}")
-    return Check("derivative and point", f"equal derivatives in {symbol}, equal values at {symbol} = {point}")
+    return Check("derivative and point", f"equal derivatives in ${symbol}$, equal values at ${symbol} = {point}$")
 
 
-def balls(lhs: sp.Expr, rhs: sp.Expr, count: int = 3) -> Check:
+def instances(lhs: sp.Basic, rhs: sp.Basic, index: sp.Symbol, values: Iterable[int]) -> Check:
+    """The identity holds symbolically for finitely many values of an integer."""
+    listed = list(values)
+    for n in listed:
+        try:
+            symbolic(*(side.subs(index, n).doit() for side in (lhs, rhs)))
+        except StepFails as failure:
+            raise StepFails(f"for {index} = {n}: {failure}") from None
+    return Check("instances", f"proved symbolically for ${index}$ = {', '.join(map(str, listed))}, and for these only")
+
+
+def balls(lhs: sp.Basic, rhs: sp.Basic, count: int = 3) -> Check:
     """Enclosures of both sides overlap, at sample points of the domain."""
     lhs, rhs = lhs.doit(), rhs.doit()
     points = 0
     for at in islice(samples(lhs.free_symbols | rhs.free_symbols), count):
-        left, right = enclose(lhs, at, DIGITS), enclose(rhs, at, DIGITS)
-        if not left.overlaps(right):
-            raise StepFails(f"at {_show(at)} the left side is {left.str(15)} and the right side {right.str(15)}")
+        for a, b in zip(entries(lhs), entries(rhs), strict=True):
+            left, right = enclose(a, at, DIGITS), enclose(b, at, DIGITS)
+            if not left.overlaps(right):
+                raise StepFails(f"at {_show(at)} the left side is {left.str(15)} and the right side {right.str(15)}")
         points += 1
-    return Check("balls", f"{DIGITS} digits agree at {points} point{'s' if points > 1 else ''}; not a proof")
+    return Check("balls", f"{DIGITS} digits agree at {_points(points)}; not a proof")
 
 
-def by_quadrature(lhs: Expectation, rhs: sp.Expr, count: int = 3) -> Check:
-    """An expectation against its closed form, by two-dimensional quadrature."""
-    worst, points = 0.0, 0
+def at_most(lhs: sp.Basic, rhs: sp.Basic, count: int = 5) -> Check:
+    """lhs <= rhs (entry by entry) at sample points of the domain: the balls never show the opposite."""
+    lhs, rhs = lhs.doit(), rhs.doit()
+    points = 0
     for at in islice(samples(lhs.free_symbols | rhs.free_symbols), count):
-        left, right = quadrature(lhs, at), float(enclose(rhs, {s: at[s] for s in rhs.free_symbols}, 20))
-        error = abs(left - right) / max(1.0, abs(right))
-        if not error < QUADRATURE_TOLERANCE:
+        for a, b in zip(entries(lhs), entries(rhs), strict=True):
+            left, right = enclose(a, at, DIGITS), enclose(b, at, DIGITS)
+            if left > right:
+                raise StepFails(f"at {_show(at)} the left side {left.str(15)} is above {right.str(15)}")
+        points += 1
+    return Check("balls", f"the inequality holds to {DIGITS} digits at {_points(points)}; not a proof")
+
+
+def by_quadrature(lhs: sp.Expr, rhs: sp.Expr, count: int = 3) -> Check:
+    """Expectations against a closed form (or against other expectations), by Gauss-Legendre quadrature."""
+    points = 0
+    two = any(side.has(Expectation) for side in (lhs, rhs))
+    for at in islice(samples(lhs.free_symbols | rhs.free_symbols), count):
+        left, right = _with_quadrature(lhs, at), _with_quadrature(rhs, at)
+        if not abs(left - right) < QUADRATURE_TOLERANCE * max(1.0, abs(right)):
             raise StepFails(f"at {_show(at)} quadrature gives {left:.15g} and the formula {right:.15g}")
-        worst, points = max(worst, error), points + 1
+        points += 1
+    dimension = "two-dimensional" if two else "one-dimensional"
     return Check(
-        "quadrature", f"two-dimensional Gauss-Legendre at {points} points, difference at most {worst:.0e}; not a proof"
+        "quadrature",
+        f"{dimension} Gauss-Legendre at {_points(points)}, difference below {QUADRATURE_TOLERANCE:.0e}; not a proof",
     )
+
+
+def _with_quadrature(expr: sp.Expr, at: dict[sp.Symbol, sp.Expr]) -> float:
+    expr = expr.xreplace({n: sp.Float(quadrature(n, at), 17) for n in expr.atoms(Expectation, Mean)})
+    if expr.has(sp.Integral, sp.Sum, sp.hyper):
+        return float(evaluate(expr, at))
+    expr = expr.doit()
+    return float(enclose(expr, {s: v for s, v in at.items() if s in expr.free_symbols}, 20))
+
+
+def by_mpmath(lhs: sp.Expr, rhs: sp.Expr, count: int = 3) -> Check:
+    """Integrals and sums that stand unevaluated on a page, by mpmath's quadrature and summation."""
+    points = 0
+    for at in islice(samples(lhs.free_symbols | rhs.free_symbols), count):
+        left, right = evaluate(lhs, at), evaluate(rhs, at)
+        if not abs(left - right) <= mpmath.mpf(10) ** -MPMATH_DIGITS * max(1, abs(right)):
+            raise StepFails(f"at {_show(at)} the left side is {left} and the right side {right}")
+        points += 1
+    return Check("mpmath", f"{MPMATH_DIGITS} digits agree at {_points(points)}; not a proof")
+
+
+def evaluate(expr: sp.Expr, at: dict[sp.Symbol, sp.Expr]) -> Any:
+    """A real number; the outermost integrals and sums by mpmath."""
+    expr = expr.subs(at)
+    with mpmath.workdps(MPMATH_DIGITS + 8):
+        values = {n: sp.Float(_integral_or_sum(n), MPMATH_DIGITS + 5) for n in _outermost(expr)}
+        return mpmath.mpmathify(sp.N(expr.xreplace(values), MPMATH_DIGITS + 5))
+
+
+def _outermost(expr: sp.Expr) -> list[sp.Expr]:
+    if isinstance(expr, sp.Integral | sp.Sum):
+        return [expr]
+    return [n for a in expr.args for n in _outermost(a)]
+
+
+def _integral_or_sum(node: sp.Expr) -> Any:
+    variables = [limit[0] for limit in node.limits]
+    ranges = [[_end(e) for e in limit[1:]] for limit in node.limits]
+    body = node.function.replace(normal_cdf, sp.Function("normal_cdf"))
+    f = sp.lambdify(variables, body, [{"normal_cdf": mpmath.ncdf}, "mpmath"])
+    value = (mpmath.quad if isinstance(node, sp.Integral) else mpmath.nsum)(f, *ranges)
+    # a power of a base that reaches 0 at the end of the range may be complex there by rounding
+    if abs(mpmath.im(value)) > mpmath.mpf(10) ** -(MPMATH_DIGITS + 2):
+        raise StepFails(f"{node} is {value}, not real")
+    return mpmath.re(value)
+
+
+def _end(end: sp.Expr) -> Any:
+    return mpmath.mpf(str(end).replace("oo", "inf")) if end.is_infinite else mpmath.mpmathify(sp.N(end, 20))
+
+
+CHECKS: dict[str, Callable[[sp.Basic, sp.Basic], Check]] = {
+    "symbolic": symbolic,
+    "balls": balls,
+    "quadrature": by_quadrature,
+    "mpmath": by_mpmath,
+}
+
+
+def cited(lhs: sp.Expr, rhs: sp.Expr) -> Check:
+    """A classical theorem is the reason; both sides are still compared in numbers."""
+    sides = (lhs, rhs)
+    if any(s.has(Expectation, Mean) for s in sides):
+        numerical = by_quadrature(lhs, rhs)
+    elif any(s.has(sp.Integral, sp.Sum) for s in sides):
+        numerical = by_mpmath(lhs, rhs)
+    else:
+        numerical = balls(lhs, rhs)
+    return Check("cited", f"and compared numerically ({numerical})")
+
+
+def entries(value: sp.Basic) -> list[sp.Expr]:
+    """The entries of a matrix or a tuple, or the expression alone."""
+    if isinstance(value, sp.Tuple):
+        return list(value)
+    if isinstance(value, sp.MatrixBase | sp.MatrixExpr):
+        return list(value.as_explicit().doit())
+    return [value]
 
 
 def samples(symbols: set[sp.Basic]) -> Iterator[dict[sp.Symbol, sp.Expr]]:
@@ -97,9 +242,15 @@ def samples(symbols: set[sp.Basic]) -> Iterator[dict[sp.Symbol, sp.Expr]]:
         at = {s: sp.Rational(v) for s, v in zip((q1, q2, c), covariance, strict=True)}
         at[rho] = sp.Rational(correlation)
         for j, s in enumerate(others):
-            magnitude = sp.Rational(3 + i + j, 5)
+            magnitude = sp.Integer(2 + i + j) if s.is_integer else sp.Rational(3 + i + j, 5)
             at[s] = -magnitude if s.is_negative else magnitude
         yield at if not symbols else {s: v for s, v in at.items() if s in symbols}
+        if not symbols:
+            return
+
+
+def _points(count: int) -> str:
+    return f"{count} point{'s' if count > 1 else ''}"
 
 
 def _show(at: dict[sp.Symbol, sp.Expr]) -> str:

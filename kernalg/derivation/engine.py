@@ -40,7 +40,7 @@ def derivation(dual: Dual) -> Derivation:
     --------
     >>> import kernalg as ka
     >>> d = ka.derivation(ka.activation("erf").dual)
-    >>> d.conclusion[1]
+    >>> d.conclusion.formula
     2*asin(2*c/(sqrt(2*q1 + 1)*sqrt(2*q2 + 1)))/pi
     >>> print(d.steps[1].because)
     the pair of thresholds (a normal distribution function is a step on x plus independent noise) is ...
@@ -56,9 +56,9 @@ def derivation(dual: Dual) -> Derivation:
         title,
         references=REFERENCES,
         introduction=(
-            "(u, v) is a centred Gaussian pair with variances q1, q2 and covariance c. The function is written as a "
-            "sum of atoms x^n exp(Ax^2 + Bx) times a threshold; the expectation of each pair of atoms closes, and "
-            "their sum is the dual."
+            "$(u, v)$ is a centred Gaussian pair with variances $q_1, q_2$ and covariance $c$. The function is "
+            "written as a sum of atoms $x^n e^{Ax^2 + Bx}$ times a threshold; the expectation of each pair of atoms "
+            "closes, and their sum is the dual."
         ),
     )
     same = dual.right is None
@@ -145,7 +145,8 @@ def _reason(f: Atoms, g: Atoms) -> str:
     noise = " (a normal distribution function is a step on x plus independent noise)" if smooth else ""
     if all(gates):
         reasons.append(
-            f"the pair of thresholds{noise} is a quadrant probability, 1/4 + asin(r)/(2 pi) when centred (Sheppard)"
+            f"the pair of thresholds{noise} is a quadrant probability, "
+            r"$1/4 + \arcsin(r)/(2\pi)$ when centred (Sheppard)"
         )
     elif any(gates):
         reasons.append(f"the threshold{noise} is a normal probability")

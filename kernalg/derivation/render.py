@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import sympy as sp
 
 if TYPE_CHECKING:
     from kernalg.derivation.steps import Derivation
+
+_SHORT = 160  # characters; a longer formula is not repeated at the end of the page
 
 
 def text(d: Derivation) -> str:
@@ -27,47 +30,66 @@ def markdown(d: Derivation) -> str:
         lines += [
             f"**{s.id}.** {_sentence(s.because)}",
             "",
-            f"$$ {s.statement_latex} $$",
+            "$$",
+            s.statement_latex,
+            "$$",
             "",
-            f"*Checked* — {s.checked}.",
+            "*Definition.*" if s.checked.kind == "definition" else f"*Checked* — {s.checked}.",
             "",
         ]
     return "\n".join([*lines, *_ending(d), *_references(d, "- ")]).rstrip() + "\n"
 
 
 def latex(d: Derivation) -> str:
-    lines = [rf"\section*{{{d.title}}}", d.introduction]
+    title = d.title.replace("_", r"\_").replace("^", r"\^{}")
+    lines = [rf"\section*{{{title}}}", d.introduction]
     for s in d.steps:
         lines += [
-            rf"\paragraph{{{s.id}}} {_sentence(s.because)}",
+            rf"\paragraph{{{_verbatim(s.id)}}} {_sentence(s.because)}",
             rf"\begin{{equation*}}{s.statement_latex}\end{{equation*}}",
             rf"\emph{{Checked}} --- {s.checked}.",
         ]
-    return "\n".join([*lines, *_ending(d), *_references(d, r"\par ")]) + "\n"
+    ending = [re.sub(rf"`([^`]*)`|({re.escape(d.id)}\.\d+)", lambda m: _verbatim(m[1] or m[2]), x) for x in _ending(d)]
+    return "\n".join([*lines, *ending, *_references(d, r"\par ")]) + "\n"
 
 
 def html(d: Derivation) -> str:
-    rows = [f"<h3>{escape(d.title)}</h3>", f"<p>{escape(d.introduction)}</p>" if d.introduction else "", "<ol>"]
+    rows = [f"<h3>{escape(d.title)}</h3>", f"<p>{_html_text(d.introduction)}</p>" if d.introduction else "", "<ol>"]
     for s in d.steps:
         rows.append(
-            f"<li id='{escape(s.id)}'><p>{escape(_sentence(s.because))}</p><p>\\[{escape(s.statement_latex)}\\]</p>"
-            f"<p><small>checked: {escape(str(s.checked))}</small></p></li>"
+            f"<li id='{escape(s.id)}'><p>{_html_text(_sentence(s.because))}</p>"
+            f"<p>\\[{escape(s.statement_latex)}\\]</p><p><small>checked: {_html_text(str(s.checked))}</small></p></li>"
         )
-    rows += ["</ol>", *(f"<p>{escape(line)}</p>" for line in (*_ending(d), *_references(d, "")))]
+    rows += ["</ol>", *(f"<p>{_html_text(line)}</p>" for line in (*_ending(d), *_references(d, "")))]
     return "\n".join(r for r in rows if r)
 
 
+def _verbatim(words: str) -> str:
+    """Words with underscores and carets, in TeX."""
+    return rf"\texttt{{\detokenize{{{words}}}}}"
+
+
+def _html_text(words: str) -> str:
+    return re.sub(r"\$([^$]+)\$", r"\\(\1\\)", escape(words))
+
+
 def _sentence(because: str) -> str:
-    return because[:1].upper() + because[1:].rstrip(".") + "."
+    """A capital at the beginning; a full stop at the end, unless a colon leads to the formula."""
+    return because[:1].upper() + because[1:].rstrip(".") + ("" if because.endswith(":") else ".")
 
 
 def _ending(d: Derivation) -> list[str]:
-    if d.conclusion is None:
+    if not d.conclusions:
         return []
-    name, formula = d.conclusion
-    proved = all(s.checked.is_proof for s in d.steps)
-    manner = "every step is proved symbolically" if proved else "each step says how it was checked"
-    return [f"The library ships {name} as derived here, `{sp.sstr(formula)}`; {manner}.", ""]
+    lines = []
+    for name, formula, step in d.conclusions:
+        code = sp.sstr(formula)
+        shown = f", `{code}`" if len(code) <= _SHORT else ""
+        lines += [f"The library ships {name} exactly as {step} ends{shown}.", ""]
+    count = sum(s.checked.is_proof for s in d.steps)
+    if count == len(d.steps):
+        return [*lines, "Every step is proved symbolically.", ""]
+    return [*lines, f"Of the {len(d.steps)} steps {count} are definitions or proved; each says how it was checked.", ""]
 
 
 def _references(d: Derivation, bullet: str) -> list[str]:

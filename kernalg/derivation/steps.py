@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 import sympy as sp
 
 from kernalg.derivation import checks, render
 from kernalg.derivation.checks import Check, StepFails
-from kernalg.derivation.expectation import Expectation
+from kernalg.derivation.expectation import Expectation, Mean
+from kernalg.derivation.typeset import statement
 from kernalg.errors import InternalError
 
 
@@ -18,15 +21,25 @@ class Step:
     """One line: lhs relation rhs, why, and how it was checked."""
 
     id: str
-    lhs: sp.Expr
-    relation: str
-    rhs: sp.Expr
+    lhs: sp.Basic
+    relation: str  # "=", ":=" or "<="
+    rhs: sp.Basic
     because: str
     checked: Check
+    # The check as a function of the right side (None for a definition): run it on another right side and see it fail.
+    verify: Callable[[sp.Basic], Check] | None = field(default=None, repr=False, compare=False)
 
     @property
     def statement_latex(self) -> str:
-        return f"{sp.latex(self.lhs)} {self.relation} {sp.latex(self.rhs)}"
+        return statement(self.lhs, self.relation, self.rhs)
+
+
+class Conclusion(NamedTuple):
+    """A formula the library ships, and the step that ends at it."""
+
+    name: str
+    formula: sp.Basic
+    step: str
 
 
 class Derivation:
@@ -39,7 +52,7 @@ class Derivation:
     title : str
     references : sequence of str
     introduction : str
-        What is to be shown and what is assumed.
+        What is to be shown and what is assumed. Formulas in the text stand between dollar signs, as LaTeX.
 
     Examples
     --------
@@ -60,51 +73,79 @@ class Derivation:
         self.references = tuple(references)
         self.introduction = introduction
         self.steps: list[Step] = []
-        self.conclusion: tuple[str, sp.Expr] | None = None
+        self.conclusions: list[Conclusion] = []
+        self._meaning: dict[sp.Basic, sp.Basic] = {}
 
-    def define(self, lhs: sp.Expr, rhs: sp.Expr, because: str) -> Step:
+    @property
+    def conclusion(self) -> Conclusion | None:
+        """The last conclusion."""
+        return self.conclusions[-1] if self.conclusions else None
+
+    def define(self, lhs: sp.Basic, rhs: sp.Basic, because: str) -> Step:
         """A name for an expression: nothing to check."""
-        return self._record(lhs, "=", rhs, because, Check("definition", ""))
+        return self._record(lhs, ":=", rhs, because, Check("definition", ""), None)
 
-    def step(self, lhs: sp.Expr, rhs: sp.Expr, *, because: str, check: str) -> Step:
+    def abbreviate(self, symbol: sp.Symbol, meaning: sp.Expr, because: str) -> Step:
+        """A symbol that stands for an expression in all later steps: pages show it, checks replace it."""
+        self.name(symbol, meaning)
+        return self.define(symbol, meaning, because)
+
+    def name(self, symbol: sp.Symbol, meaning: sp.Expr) -> None:
+        """The same without a line of its own: the sentence of a step says what the symbol is."""
+        self._meaning[symbol] = self.expand(meaning)
+
+    def expand(self, side: sp.Basic) -> sp.Basic:
+        """`side` with every abbreviation replaced by what it stands for."""
+        return side.xreplace(self._meaning)
+
+    def step(
+        self,
+        lhs: sp.Basic,
+        rhs: sp.Basic,
+        *,
+        because: str,
+        check: str | Callable[[sp.Basic, sp.Basic], Check],
+    ) -> Step:
         """lhs = rhs, checked.
 
         Parameters
         ----------
-        lhs, rhs : sympy.Expr
+        lhs, rhs : sympy.Expr, Matrix or Tuple
         because : str
             The reason, one sentence.
-        check : {"symbolic", "balls", "quadrature", "cited"}
-            `cited` takes a classical theorem as the reason, and still compares both sides in balls.
+        check : {"symbolic", "balls", "quadrature", "mpmath", "cited"} or callable
+            `quadrature` evaluates the expectations on both sides, `mpmath` the integrals and sums, `cited` takes a
+            classical theorem as the reason and still compares both sides in numbers. A callable takes both sides
+            and returns a Check or raises StepFails.
 
         Raises
         ------
         StepFails
             with the sampled point and both values.
         """
-        number = f"{self.id}.{len(self.steps) + 1}"
-        try:
-            if check == "quadrature":
-                if not isinstance(lhs, Expectation):
-                    raise InternalError(f"{number}: a quadrature check needs an expectation on the left")
-                checked = checks.by_quadrature(lhs, rhs)
-            elif check == "symbolic":
-                checked = checks.symbolic(lhs, rhs)
-            elif check == "balls":
-                checked = checks.balls(lhs, rhs)
-            elif check == "cited":
-                numerical = checks.by_quadrature(lhs, rhs) if isinstance(lhs, Expectation) else checks.balls(lhs, rhs)
-                checked = Check("cited", f"and compared numerically ({numerical})")
-            else:
-                raise InternalError(f"{number}: there is no check called {check!r}")
-        except StepFails as failure:
-            raise StepFails(f"{number}: {failure}") from None
-        return self._record(lhs, "=", rhs, because, checked)
+        if callable(check):
+            how = check
+        elif check == "cited":
+            how = checks.cited
+        elif check in checks.CHECKS:
+            how = checks.CHECKS[check]
+        else:
+            raise InternalError(f"{self._next_id}: there is no check called {check!r}")
+        return self._checked(lhs, "=", rhs, because, partial(how, self.expand(lhs)))
+
+    def family(self, lhs: sp.Basic, rhs: sp.Basic, *, index: sp.Symbol, values: Iterable[int], because: str) -> Step:
+        """lhs = rhs for every value of an integer; checked symbolically for the `values` only, which the page says."""
+        left, listed = self.expand(lhs), tuple(values)
+        return self._checked(lhs, "=", rhs, because, lambda side: checks.instances(left, side, index, listed))
+
+    def bound(self, lhs: sp.Basic, rhs: sp.Basic, *, because: str) -> Step:
+        """lhs <= rhs, certain in balls at sample points."""
+        return self._checked(lhs, "<=", rhs, because, partial(checks.at_most, self.expand(lhs)))
 
     def integrate(
         self,
-        lhs: sp.Expr,
-        rhs: sp.Expr,
+        lhs: sp.Basic,
+        rhs: sp.Basic,
         *,
         derivative: sp.Expr,
         symbol: sp.Symbol,
@@ -112,22 +153,53 @@ class Derivation:
         value: sp.Expr,
         because: str,
     ) -> Step:
-        """lhs = rhs because both have the same derivative in `symbol` and the same value at one point."""
-        try:
-            checked = checks.derivative_and_point(derivative, rhs, symbol, point, value)
-        except StepFails as failure:
-            raise StepFails(f"{self.id}.{len(self.steps) + 1}: {failure}") from None
-        return self._record(lhs, "=", rhs, because, checked)
+        """lhs = rhs because both have the same derivative in `symbol` and the same value at one point.
 
-    def conclude(self, name: str, shipped: sp.Expr) -> None:
-        """The last right side is the formula the library ships, term for term. Confirmations may follow."""
+        `derivative` and `value` are what earlier steps say of lhs; an expectation is also evaluated once by quadrature.
+        """
+
+        def verify(side: sp.Basic) -> Check:
+            made = checks.derivative_and_point(self.expand(derivative), side, symbol, point, self.expand(value))
+            if not isinstance(lhs, Expectation | Mean):
+                return made
+            checks.by_quadrature(self.expand(lhs), side, count=1)
+            return Check(made.kind, f"{made.detail}; quadrature at one point agrees")
+
+        return self._checked(lhs, "=", rhs, because, verify)
+
+    def conclude(self, name: str, shipped: sp.Basic) -> None:
+        """The last right side is the formula the library ships, term for term. Other steps may follow."""
         if not self.steps or self.steps[-1].rhs != shipped:
             last = self.steps[-1].rhs if self.steps else "nothing"
             raise StepFails(f"{self.id} ends at {last}, while the library ships {shipped}")
-        self.conclusion = (name, shipped)
+        self.conclusions.append(Conclusion(name, shipped, self.steps[-1].id))
 
-    def _record(self, lhs: sp.Expr, relation: str, rhs: sp.Expr, because: str, checked: Check) -> Step:
-        made = Step(f"{self.id}.{len(self.steps) + 1}", lhs, relation, rhs, because, checked)
+    @property
+    def _next_id(self) -> str:
+        return f"{self.id}.{len(self.steps) + 1}"
+
+    def _checked(
+        self, lhs: sp.Basic, relation: str, rhs: sp.Basic, because: str, verify: Callable[[sp.Basic], Check]
+    ) -> Step:
+        def verify_expanded(side: sp.Basic) -> Check:
+            return verify(self.expand(side))
+
+        try:
+            checked = verify_expanded(rhs)
+        except StepFails as failure:
+            raise StepFails(f"{self._next_id}: {failure}") from None
+        return self._record(lhs, relation, rhs, because, checked, verify_expanded)
+
+    def _record(
+        self,
+        lhs: sp.Basic,
+        relation: str,
+        rhs: sp.Basic,
+        because: str,
+        checked: Check,
+        verify: Callable[[sp.Basic], Check] | None,
+    ) -> Step:
+        made = Step(self._next_id, lhs, relation, rhs, because, checked, verify)
         self.steps.append(made)
         return made
 
