@@ -133,7 +133,9 @@ class Branch:
         bare = self.expr.replace(sp.tan, lambda a: sp.sin(a) / sp.cos(a))
         denominators = [ball_function(p.base, (x,)) for p in bare.atoms(sp.Pow) if p.exp.is_negative and p.base.has(x)]
         with precision(BOUND_BITS):
-            low = ball(self.left) if self.left is not None else (arb(-8) if self.right is None else ball(self.right) - 8)
+            low = (
+                ball(self.left) if self.left is not None else (arb(-8) if self.right is None else ball(self.right) - 8)
+            )
             high = ball(self.right) if self.right is not None else low.max(arb(0)) + 8
             nodes = [low + (high - low) * arb(2 * i + 1) / (2 * _SAMPLES) for i in range(_SAMPLES)]
             for t in nodes:

@@ -22,6 +22,7 @@ from kernalg.errors import DomainError, PrecisionError
 from kernalg.symbols import normal_cdf, x
 
 _INFINITY = arb.pos_inf()
+_ZERO = arb(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Majorant:
 
     factor: arb
     power: sp.Rational = sp.S.Zero
-    linear: arb = arb(0)
-    quadratic: arb = arb(0)
+    linear: arb = _ZERO
+    quadratic: arb = _ZERO
 
     @property
     def is_polynomial(self) -> bool:
@@ -237,9 +238,7 @@ class _Walk:
 
     def _bounded(self, node: sp.Expr, limits: tuple[arb, arb], function: Callable[[arb], arb]) -> Range:
         inner = self(node.args[0])
-        ends = [
-            limits[i] if not end.is_finite() else function(end) for i, end in enumerate((inner.low, inner.high))
-        ]
+        ends = [limits[i] if not end.is_finite() else function(end) for i, end in enumerate((inner.low, inner.high))]
         ends = ends if limits[0] < limits[1] else ends[::-1]
         return Range(ends[0].lower(), ends[1].upper(), None)
 
