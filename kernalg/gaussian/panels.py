@@ -148,9 +148,10 @@ def _line_panels(
     found = []
     error = arb(0)
     stack = [(low, high, 0)]
-    total = 0
+    total = steps = 0
     while stack:
         a, b, depth = stack.pop()
+        steps += 1
         with precision(BOUND_BITS):
             whole = acb(interval(a, b))
             crude = _gaussian_bound(whole) * (growth * whole.real.abs_upper() ** 2).exp() * more(arb(0))
@@ -170,7 +171,7 @@ def _line_panels(
                 if not size.is_finite():
                     break
             n = _nodes_for(8 * size * reach / tolerance)
-            total += n if n <= _most_nodes(demand) else 1
+            total += n if n <= _most_nodes(demand) else 0
             if n <= _most_nodes(demand):
                 error += half * _rule_error(size, n)
         if n <= _most_nodes(demand):
@@ -178,7 +179,7 @@ def _line_panels(
         else:
             m = ((a + b) / 2).mid()
             stack += [(a, m, depth + 1), (m, b, depth + 1)]
-        if depth > _MAX_DEPTH or total > MAX_EVALUATIONS:
+        if depth > _MAX_DEPTH or steps > _MAX_PANELS or total > MAX_EVALUATIONS:
             raise PrecisionError(
                 f"{branches[0].expr} is not proved analytic near {float((scales[0] * a).mid()):.6g}; write a "
                 "singularity there as a breakpoint, or remove it"
@@ -382,9 +383,11 @@ def _refined(
     most = _most_nodes(demand)
     real = [acb(interval(arb(i) / 2, arb(i + 1) / 2)) for i in range(-2, 2)]
     stack = [(cell, 0)]
+    steps = 0
     while stack:
         part, depth = stack.pop()
-        if depth > _MAX_DEPTH:
+        steps += 1
+        if depth > _MAX_DEPTH or steps > 2 * _MAX_PANELS:
             raise PrecisionError(
                 f"{part.branches[0].expr} or {part.branches[1].expr} is not proved analytic up to its breakpoints"
             )
