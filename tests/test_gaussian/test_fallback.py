@@ -1,4 +1,4 @@
-"""Certified digits where there is no closed form: against the closed forms, a second method, identities, public data."""
+"""Certified digits without a closed form: against closed forms, a second method, identities, public data."""
 
 from __future__ import annotations
 
