@@ -22,6 +22,7 @@ from kernalg.errors import DomainError, PrecisionError
 from kernalg.symbols import normal_cdf, x
 
 _INFINITY = arb.pos_inf()
+_ZERO = arb(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Majorant:
 
     factor: arb
     power: sp.Rational = sp.S.Zero
-    linear: arb = arb(0)
-    quadratic: arb = arb(0)
+    linear: arb = _ZERO
+    quadratic: arb = _ZERO
 
     @property
     def is_polynomial(self) -> bool:

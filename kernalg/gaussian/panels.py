@@ -16,6 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 from flint import acb, arb
 
@@ -25,7 +27,8 @@ from kernalg.errors import PrecisionError
 from kernalg.gaussian.branches import BOUND_BITS, Branch, interval
 from kernalg.gaussian.trapezoid import Factor, weights
 
-MAX_EVALUATIONS = 3_000_000
+MAX_EVALUATIONS = 2_000_000
+_MAX_PANELS = 4000
 _ELLIPSE = 3  # the Bernstein parameter r
 _SLABS = 4
 _MAX_DEPTH = 400
@@ -107,7 +110,7 @@ def line_rule(
         )
         ends = [-reach, *points, reach]
         error = size * w.beyond(reach)
-        for low, high in zip(ends, ends[1:], strict=False):
+        for low, high in pairwise(ends):
             if not high > low:  # equal breakpoints of two factors, or equal as far as the precision can tell
                 error += size * (w.linear * reach + w.quadratic * reach**2).exp() * (high - low).abs_upper()
                 continue
@@ -145,9 +148,10 @@ def _line_panels(
     found = []
     error = arb(0)
     stack = [(low, high, 0)]
-    total = 0
+    total = steps = 0
     while stack:
         a, b, depth = stack.pop()
+        steps += 1
         with precision(BOUND_BITS):
             whole = acb(interval(a, b))
             crude = _gaussian_bound(whole) * (growth * whole.real.abs_upper() ** 2).exp() * more(arb(0))
@@ -167,7 +171,7 @@ def _line_panels(
                 if not size.is_finite():
                     break
             n = _nodes_for(8 * size * reach / tolerance)
-            total += n if n <= _most_nodes(demand) else 1
+            total += n if n <= _most_nodes(demand) else 0
             if n <= _most_nodes(demand):
                 error += half * _rule_error(size, n)
         if n <= _most_nodes(demand):
@@ -175,7 +179,7 @@ def _line_panels(
         else:
             m = ((a + b) / 2).mid()
             stack += [(a, m, depth + 1), (m, b, depth + 1)]
-        if depth > _MAX_DEPTH or total > MAX_EVALUATIONS:
+        if depth > _MAX_DEPTH or steps > _MAX_PANELS or total > MAX_EVALUATIONS:
             raise PrecisionError(
                 f"{branches[0].expr} is not proved analytic near {float((scales[0] * a).mid()):.6g}; write a "
                 "singularity there as a breakpoint, or remove it"
@@ -214,17 +218,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Ends:
-    """Two affine functions of w."""
+    """Two affine functions of w, an arb or an acb."""
 
     low: arb
     low_slope: arb
     high: arb
     high_slope: arb
 
-    def at(self, w: arb | acb) -> tuple[arb | acb, arb | acb]:
+    def at(self, w: Any) -> tuple[Any, Any]:
         return self.low + self.low_slope * w, self.high + self.high_slope * w
 
-    def gap(self, w: arb | acb) -> arb | acb:
+    def gap(self, w: Any) -> Any:
         return (self.high - self.low) + (self.high_slope - self.low_slope) * w
 
 
@@ -312,7 +316,7 @@ def plane(f: Factor, g: Factor, c: Callable[[], arb], s: Callable[[], arb], tole
         sliver_z = size * ww.integral() * (wz.linear * reach_z + wz.quadratic * reach_z**2).exp()
     with precision(bits):
         integrand = _Plane(f, g, c(), s())
-        total = arb(0)
+        planned = []
         spent = 0
         for cell in _cells(f, g, integrand, reach_z, reach_w):
             if not cell.right > cell.left:
@@ -324,13 +328,15 @@ def plane(f: Factor, g: Factor, c: Callable[[], arb], s: Callable[[], arb], tole
             for part, n_w, n_theta, lost in _refined(cell, integrand, area, tolerance, demand):
                 error += lost
                 spent += n_w * n_theta
-                if spent > MAX_EVALUATIONS:
-                    raise PrecisionError(
-                        f"more than {MAX_EVALUATIONS} evaluations are needed for {part.branches[0].expr}: a "
-                        "singularity lies too close to the real line at this variance; ask fewer digits"
-                    )
                 if n_w:
-                    total += integrand.sum(part, n_w, n_theta, bits)
+                    planned.append((part, n_w, n_theta))
+                if spent > MAX_EVALUATIONS or len(planned) > _MAX_PANELS:
+                    raise PrecisionError(
+                        f"more than {MAX_EVALUATIONS} evaluations are needed for {part.branches[0].expr} and "
+                        f"{part.branches[1].expr}: singularities lie on or very near the real line at these "
+                        "variances; ask fewer digits"
+                    )
+        total = sum((integrand.sum(part, n_w, n_theta, bits) for part, n_w, n_theta in planned), start=arb(0))
         return total + arb(0, error.upper())
 
 
@@ -355,14 +361,14 @@ def _cells(f: Factor, g: Factor, plane: _Plane, reach_z: arb, reach_w: arb) -> I
         splits += [(end.constant - line.constant) / line.slope for end in ends]
     splits = [w for w in splits if not (w <= -reach_w or w >= reach_w)]
     ordered = [-reach_w, *sorted(splits, key=lambda w: w.mid().fmpq()), reach_w]
-    for left, right in zip(ordered, ordered[1:], strict=False):
+    for left, right in pairwise(ordered):
         if not right > left:
             yield Cell(left, right, arb(0), arb(1), ends[0], ends[1], (branches_f[0], branches_g[0]))
             continue
         middle = (left + right) / 2
         stack = sorted((*lines_f, *lines_g, *ends), key=lambda line: line.at(middle).mid().fmpq())
         i = j = inside = 0
-        for lower, upper in zip(stack, stack[1:], strict=False):
+        for lower, upper in pairwise(stack):
             i, j = i + (lower.kind == "f"), j + (lower.kind == "g")
             inside += lower.kind == "end"
             if inside == 1:
@@ -377,9 +383,11 @@ def _refined(
     most = _most_nodes(demand)
     real = [acb(interval(arb(i) / 2, arb(i + 1) / 2)) for i in range(-2, 2)]
     stack = [(cell, 0)]
+    steps = 0
     while stack:
         part, depth = stack.pop()
-        if depth > _MAX_DEPTH:
+        steps += 1
+        if depth > _MAX_DEPTH or steps > 2 * _MAX_PANELS:
             raise PrecisionError(
                 f"{part.branches[0].expr} or {part.branches[1].expr} is not proved analytic up to its breakpoints"
             )

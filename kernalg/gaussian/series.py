@@ -1,8 +1,8 @@
 r"""Certified Hermite coefficients of functions outside the closed class, and the series made of them.
 
-:math:`a_k=E[f(\sqrt q Z)h_k(Z)]`, :math:`h_k=He_k/\sqrt{k!}`. One set of nodes serves every k: the values of the rule are
-multiplied by :math:`h_k` from its three-term recurrence. The error bound of the rule needs h_k off the real line;
-Cramér's inequality :math:`|h_k(x)|\le1.0865\,e^{x^2/4}` and Taylor's formula give
+:math:`a_k=E[f(\sqrt q Z)h_k(Z)]`, :math:`h_k=He_k/\sqrt{k!}`. One set of nodes serves every k: the values of the
+rule are multiplied by :math:`h_k` from its three-term recurrence. The error bound of the rule needs h_k off the real
+line; Cramér's inequality :math:`|h_k(x)|\le1.0865\,e^{x^2/4}` and Taylor's formula give
 
 .. math:: |h_k(x+iy)|\le1.0865\,e^{x^2/4}\sum_{j\le k}\sqrt{\tbinom kj/j!}\;|y|^j .
 
@@ -204,7 +204,9 @@ def _hermite_growth(order: int) -> Callable[[arb], arb]:
 
 
 def series_order(rho: arb, scale: arb, tolerance: arb) -> int:
-    """K with |rho|^(K+1) scale <= tolerance."""
+    """K with |rho|^(K+1) scale <= tolerance; beyond MAX_ORDER when |rho| is not told from 1."""
+    if not abs(rho) < 1 - arb(2) ** -30:
+        return MAX_ORDER + 1
     ratio = float((scale / tolerance).log().upper()) / -float(abs(rho).log().upper())
     return max(0, math.ceil(ratio))
 

@@ -35,6 +35,7 @@ from kernalg.gaussian.branches import BOUND_BITS, Envelope, PiecewiseAnalytic, i
 MAX_NODES = 20_000  # on a line
 MAX_PAIRS = 6_000_000  # on a plane, where a node costs two products
 _MAX_DEPTH = 10
+_MOST_BOXES = 2000  # of one function on one strip: a strip that needs more is taken for one with a pole
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,28 +146,22 @@ def strip_factor(factor: Factor, reach: arb, half_width: arb) -> arb:
     width = min(max(float(half_width), float(reach) / 100), 1.0)
     count = math.ceil(float(reach) / width)
     total = arb(0)
+    left = _MOST_BOXES
     for i in range(-count, count):
         low, high = reach * i / count, reach * (i + 1) / count
         nearest = low if i >= 0 else -high
-        size = _box_bound(branch.bound, s, low, high, arb(0), half_width, 0) / envelope.shape(nearest)
-        if not size.is_finite():
-            return arb.pos_inf()
-        total = total.max(size.upper())
-    return total
-
-
-def _box_bound(bound: Callable[[acb], arb], s: arb, left: arb, right: arb, bottom: arb, top: arb, depth: int) -> arb:
-    size = bound(s * acb(interval(left, right), interval(bottom, top)))
-    if size.is_finite() or depth == _MAX_DEPTH:
-        return size
-    x, y = ((left + right) / 2).mid(), ((bottom + top) / 2).mid()
-    total = arb(0)
-    for l, r in ((left, x), (x, right)):
-        for b, t in ((bottom, y), (y, top)):
-            part = _box_bound(bound, s, l, r, b, t, depth + 1)
-            if not part.is_finite():
-                return part
-            total = total.max(part)
+        stack = [(low, high, arb(0), half_width)]
+        while stack:
+            x0, x1, y0, y1 = stack.pop()
+            size = branch.bound(s * acb(interval(x0, x1), interval(y0, y1)))
+            left -= 1
+            if size.is_finite():
+                total = total.max((size / envelope.shape(nearest)).upper())
+            elif left < 0 or y1 - y0 < half_width * 2**-_MAX_DEPTH:
+                return arb.pos_inf()
+            else:
+                x, y = ((x0 + x1) / 2).mid(), ((y0 + y1) / 2).mid()
+                stack += [(a, b, c, d) for a, b in ((x0, x), (x, x1)) for c, d in ((y0, y), (y, y1))]
     return total
 
 
@@ -322,7 +317,7 @@ def _matching(ratio: arb) -> tuple[int, int]:
     """Small m, n with m/n <= ratio, close to it."""
     r = float(ratio.mid())
     if r >= 6:
-        return int(ratio.mid().floor().unique_fmpz()), 1
+        return int(r), 1
     m, n = max(((int(r * n), n) for n in (1, 2, 3)), key=lambda p: (p[0] / p[1] > 0, p[0] / p[1] - 0.02 * p[1]))
     return max(m, 1), n
 
