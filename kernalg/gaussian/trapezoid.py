@@ -218,7 +218,10 @@ def _widened(
 ) -> tuple[_Strip, tuple[arb, ...]]:
     """The strip proved as far as its own bound asks: `reaches(A)` are the cuts, `extent` how far |Re zeta| goes."""
     cuts = reaches(strip.factor)
+    first = extent(cuts)
     for _ in range(6):
+        if extent(cuts) > 2 * first:  # the bound grows faster with the cut than the Gaussian decays
+            break
         factor = more
         for f in factors:
             factor *= strip_factor(f, extent(cuts), strip.half_width)
