@@ -31,6 +31,7 @@ _HOME = {
     "Activation": "activation.activation",
     "activation": "activation.activation",
     "activations": "activation.activation",
+    "exp_normalized": "activation.kernel_map",
     "Dual": "activation.dual",
     "cross_dual": "activation.dual",
     "Dense": "network.layers",
@@ -77,6 +78,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from kernalg.activation.activation import Activation, activation, activations
     from kernalg.activation.dual import Dual, cross_dual
+    from kernalg.activation.kernel_map import exp_normalized
     from kernalg.derivation.engine import derivation
     from kernalg.derivation.steps import Derivation
     from kernalg.errors import (

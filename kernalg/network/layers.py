@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernalg.activation.activation import Activation
+from kernalg.activation.kernel_map import KernelMap
 from kernalg.errors import DomainError
 from kernalg.formula import exact_number, from_json, to_json
 
@@ -43,24 +44,31 @@ class Dense:
         return f"Dense(w_var={self.w_var}, b_var={self.b_var})"
 
 
-Layer = Dense | Activation
+Nonlinearity = Activation | KernelMap
+Layer = Dense | Nonlinearity
 
 
 def layers_to_tree(layers: tuple[Layer, ...]) -> list[dict[str, Any]]:
     """The JSON form of a sequence of layers."""
-    return [
-        {"dense": [to_json(layer.w_var), to_json(layer.b_var)]}
-        if isinstance(layer, Dense)
-        else {"activation": to_json(layer.expr), "name": layer.name}
-        for layer in layers
-    ]
+    return [_to_tree(layer) for layer in layers]
 
 
 def layers_from_tree(tree: list[dict[str, Any]]) -> tuple[Layer, ...]:
     """The layers of their JSON form."""
-    return tuple(
-        Dense(*(from_json(v) for v in row["dense"]))
-        if "dense" in row
-        else Activation(from_json(row["activation"]), str(row["name"]))
-        for row in tree
-    )
+    return tuple(_from_tree(row) for row in tree)
+
+
+def _to_tree(layer: Layer) -> dict[str, Any]:
+    if isinstance(layer, Dense):
+        return {"dense": [to_json(layer.w_var), to_json(layer.b_var)]}
+    if isinstance(layer, KernelMap):
+        return {"kernel_map": [to_json(layer.expr), to_json(layer.factor)], "name": layer.name}
+    return {"activation": to_json(layer.expr), "name": layer.name}
+
+
+def _from_tree(row: dict[str, Any]) -> Layer:
+    if "dense" in row:
+        return Dense(*(from_json(v) for v in row["dense"]))
+    if "kernel_map" in row:
+        return KernelMap(str(row["name"]), *(from_json(v) for v in row["kernel_map"]))
+    return Activation(from_json(row["activation"]), str(row["name"]))

@@ -11,6 +11,7 @@ import numpy as np
 import sympy as sp
 
 from kernalg.activation.activation import Activation, activation
+from kernalg.activation.kernel_map import KernelMap
 from kernalg.errors import DomainError
 from kernalg.network.kernel import Kernel
 from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
@@ -69,9 +70,9 @@ def serial(*layers: Layer | str | sp.Expr) -> Network:
     for i, layer in enumerate(layers):
         if isinstance(layer, str | sp.Expr):
             layer = activation(layer)
-        if not isinstance(layer, Dense | Activation):
+        if not isinstance(layer, Dense | Activation | KernelMap):
             raise DomainError(f"layer {i} is {layer!r}; a layer is a Dense(...) or an activation (its name or formula)")
-        if isinstance(layer, Activation) and (not made or isinstance(made[-1], Activation)):
+        if not isinstance(layer, Dense) and (not made or not isinstance(made[-1], Dense)):
             raise DomainError(
                 f"layer {i} ({layer.name}) acts on something that is not Gaussian; put a Dense(w_var, b_var) before it"
             )

@@ -13,38 +13,38 @@ from typing import Any
 import sympy as sp
 from flint import acb, arb, arb_series
 
-from kernalg.activation.activation import Activation
 from kernalg.activation.dual import Dual
+from kernalg.activation.kernel_map import GivenDual
 from kernalg.enclosure.balls import BallFunction, ball, ball_function
-from kernalg.network.layers import Dense, Layer
+from kernalg.network.layers import Dense, Layer, Nonlinearity
 from kernalg.symbols import c, q1, q2, rho
 
 Value = arb | acb | arb_series
 
 
 @lru_cache(maxsize=256)
-def _pair_function(activation: Activation, derivative: bool) -> BallFunction:
-    return ball_function(_dual(activation, derivative).expr, (q1, q2, c))
+def _pair_function(layer: Nonlinearity, derivative: bool) -> BallFunction:
+    return ball_function(_dual(layer, derivative).expr, (q1, q2, c))
 
 
 @lru_cache(maxsize=256)
-def _diagonal_function(activation: Activation, derivative: bool) -> BallFunction:
-    return ball_function(_dual(activation, derivative).diagonal, (q1,))
+def _diagonal_function(layer: Nonlinearity, derivative: bool) -> BallFunction:
+    return ball_function(_dual(layer, derivative).diagonal, (q1,))
 
 
 @lru_cache(maxsize=256)
-def _antidiagonal_function(activation: Activation, derivative: bool) -> BallFunction:
-    return ball_function(_dual(activation, derivative).antidiagonal, (q1,))
+def _antidiagonal_function(layer: Nonlinearity, derivative: bool) -> BallFunction:
+    return ball_function(_dual(layer, derivative).antidiagonal, (q1,))
 
 
 @lru_cache(maxsize=256)
-def _zero_function(activation: Activation, derivative: bool, both: bool) -> BallFunction:
+def _zero_function(layer: Nonlinearity, derivative: bool, both: bool) -> BallFunction:
     """f(0) E f(sqrt(q1) Z), or f(0)^2."""
-    return ball_function(_dual(activation, derivative).at_zero_variance(sp.S.Zero, sp.S.Zero if both else q1), (q1,))
+    return ball_function(_dual(layer, derivative).at_zero_variance(sp.S.Zero, sp.S.Zero if both else q1), (q1,))
 
 
-def _dual(activation: Activation, derivative: bool) -> Dual:
-    return activation.dual.derivative if derivative else activation.dual
+def _dual(layer: Nonlinearity, derivative: bool) -> Dual | GivenDual:
+    return layer.dual.derivative if derivative else layer.dual
 
 
 def on_diagonal(layers: Sequence[Layer], variance: arb) -> tuple[arb, arb]:
@@ -142,7 +142,7 @@ def _call(function: BallFunction, v1: arb, v2: arb, k: Value, analytic: bool) ->
     return function(v1, v2, k)
 
 
-def _variance(layer: Activation, v: arb) -> arb:
+def _variance(layer: Nonlinearity, v: arb) -> arb:
     return _zero_function(layer, False, True)(v) if _is_zero(v) else _diagonal_function(layer, False)(v)
 
 

@@ -156,6 +156,8 @@ def test_json_round_trip_and_display() -> None:
     net = ka.serial(ka.Dense("1/3", 0.1), ka.activation("leaky_relu", slope="1/5"), ka.Dense(1, 0))
     assert ka.Network.from_json(net.to_json()) == net
     assert ka.Kernel.from_json(net.ntk.to_json()) == net.ntk
+    mapped = ka.serial(ka.Dense(1, 0), ka.exp_normalized(2, "-1/2"), ka.Dense(1, 0))
+    assert ka.Network.from_json(mapped.to_json()) == mapped
     K = ka.dot_product_kernel("exp(rho)")
     assert type(K).from_json(K.to_json()) == K
     assert "leaky_relu" in repr(net) and "Dense(w_var=1/3, b_var=1/10)" in repr(net.ntk)
