@@ -27,6 +27,9 @@ R = sp.Rational
 CALM = settings(deadline=None, derandomize=True, max_examples=200)
 
 GOOD = [
+    ("-x^2", -(x**2)),
+    ("max(x,0)*exp(-x^2)", sp.Max(x, 0) * sp.exp(-(x**2))),
+    ("2^-3 + x^(1/2)", sp.Rational(1, 8) + sp.sqrt(x)),
     ("x*(1+erf(x/sqrt(2)))/2", x * (1 + sp.erf(x / sp.sqrt(2))) / 2),
     ("x*Phi(x)", x * normal_cdf(x)),
     ("normal_cdf(x)", normal_cdf(x)),
@@ -126,7 +129,10 @@ REFUSED = [
     ("x // 2", 5, "floor"),
     ("x @ x", 2, "'@'"),
     ("x % 2", 2, "floor"),
-    ("x ^ 2", 2, "**"),
+    ("x^2 + y^3", 6, "unknown name"),
+    ("x^^2", 2, "formula"),
+    ("9^9^9*x", None, "exponent"),
+    ("x^2 + 2x", None, "2*x"),
     ("x!", 1, "gamma"),
     ("2x", None, "2*x"),
     ("2 x", None, "2*x"),

@@ -19,9 +19,8 @@ from kernalg.symbols import x
 
 MAX_TEXT = 20_000  # characters of a formula
 
-_PLAIN_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ +-*/().,<>=")
+_PLAIN_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ +-*/^().,<>=")
 _CHARACTER_HINTS = {
-    "^": "write ** for a power",
     "[": "write ( and )",
     "]": "write ( and )",
     "{": "write ( and )",
@@ -90,7 +89,7 @@ def _one_line(text: str, names: Iterable[str]) -> str:
         label = unicodedata.name(character, "control character")
         raise FormulaError(
             f"character {shown} ({label.lower()}) is not part of the formula language; "
-            f"{hint or 'letters, digits and + - * / ( ) , . < > = are'}",
+            f"{hint or 'letters, digits and + - * / ^ ( ) , . < > = are'}",
             text=line if line.isprintable() else "",
             column=column,
         )
@@ -104,17 +103,24 @@ class _Reader:
 
     def __init__(self, line: str, names: Mapping[str, sp.Symbol]) -> None:
         self.line = line
+        stripped = line.strip()
+        # "x^2" means x**2, as in most of mathematics; Python's own ^ binds otherwise, so the text is rewritten.
+        self.origin = [i for i, character in enumerate(stripped) for _ in range(1 + (character == "^"))]
         self.names = names
         self.indent = len(line) - len(line.lstrip())
-        self.body = line.strip()
+        self.body = stripped.replace("^", "**")
         self.encoded = self.body.encode()
         self.builder = Builder()
         self.nodes = 0
 
     def refuse(self, message: str, node: ast.expr | None = None, column: int | None = None) -> NoReturn:
         if node is not None:
-            column = self.indent + len(self.encoded[: node.col_offset].decode())
+            column = self._column(len(self.encoded[: node.col_offset].decode()))
         raise FormulaError(message, text=self.line, column=column) from None  # the message says it all
+
+    def _column(self, position: int) -> int:
+        """Column in the text as it was given, of a position in `body`."""
+        return self.indent + (self.origin[position] if position < len(self.origin) else len(self.line.strip()))
 
     def read(self) -> sp.Expr:
         try:
@@ -136,7 +142,7 @@ class _Reader:
             message += "; write products with *, as in 2*x"
         elif re.search(r"[^<>=]=[^=]", self.body):
             message += "; a formula is an expression, not an equation"
-        self.refuse(message, column=self.indent + column)
+        self.refuse(message, column=self._column(column))
 
     def expression(self, node: ast.expr, depth: int) -> sp.Expr:
         self.nodes += 1
