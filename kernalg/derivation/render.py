@@ -16,10 +16,22 @@ _SHORT = 160  # characters; a longer formula is not repeated at the end of the p
 
 def text(d: Derivation) -> str:
     lines = [d.title, "=" * len(d.title)]
-    lines += [d.introduction, ""] if d.introduction else [""]
+    lines += [_plain(d.introduction), ""] if d.introduction else [""]
     for s in d.steps:
-        lines += [f"{s.id}  {s.lhs} {s.relation} {s.rhs}", f"    because {s.because}", f"    checked {s.checked}", ""]
+        because = _plain(s.because)
+        lines += [f"{s.id}  {s.lhs} {s.relation} {s.rhs}", f"    because {because}", f"    checked {s.checked}", ""]
     return "\n".join([*lines, *_ending(d)])
+
+
+def _plain(prose: str) -> str:
+    """Prose without TeX: $q_1$ becomes q1, $e^{Bx}$ exp(Bx), $\\pi$ pi."""
+
+    def words(match: re.Match[str]) -> str:
+        formula = re.sub(r"e\^\{([^{}]*)\}", r"exp(\1)", match[1])
+        formula = formula.replace(r"\arcsin", "asin").replace(r"\frac", "frac").replace("_", "")
+        return formula.replace("\\", "")
+
+    return re.sub(r"\$([^$]*)\$", words, prose)
 
 
 def markdown(d: Derivation) -> str:
