@@ -42,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     exp(-q1/2 - q2/2)*sinh(c)
     0
     """
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        parser.print_help(sys.stderr)
+        return _MISTAKE
+    arguments = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], None] = arguments.run
     try:
         run(arguments)

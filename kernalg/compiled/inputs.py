@@ -44,7 +44,12 @@ def data_matrix(values: Any, name: str) -> FloatArray:
     DomainError
         Not two-dimensional, no rows or columns, not real, or not finite.
     """
-    shape = np.shape(values) if not isinstance(values, np.ndarray) else values.shape
+    try:
+        shape = np.shape(values) if not isinstance(values, np.ndarray) else values.shape
+    except ValueError:  # rows of different lengths
+        raise DomainError(f"{name} is not a rectangular array: its rows have different lengths") from None
+    if not shape:
+        raise DomainError(f"{name} is {values!r}; an array (n, d) of real numbers with one input a row is needed")
     if len(shape) != 2:
         advice = f"; use {name}.reshape(1, -1) for one input, {name}.reshape(-1, 1) for inputs of dimension 1"
         raise DomainError(f"{name} has shape {shape}; an array (n, d) with one input a row is needed{advice}")

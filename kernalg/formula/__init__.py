@@ -12,8 +12,9 @@ x/10
 """
 
 from kernalg.formula.number import exact_number
+from kernalg.formula.objects import read_object
 from kernalg.formula.text import parse
 from kernalg.formula.tree import from_json, to_json
 from kernalg.formula.vocabulary import FUNCTION_NAMES
 
-__all__ = ["FUNCTION_NAMES", "exact_number", "from_json", "parse", "to_json"]
+__all__ = ["FUNCTION_NAMES", "exact_number", "from_json", "parse", "read_object", "to_json"]

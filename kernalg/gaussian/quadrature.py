@@ -82,10 +82,10 @@ def certified_expectation(f: Pieces, g: Pieces, q1: Any, q2: Any, c: Any, digits
     v1, v2 = positive_variance(q1, "q1"), positive_variance(q2, "q2")
     cov = exact_number(c, "c")
     gap = _gap(v1, v2, cov)
+    with precision(BOUND_BITS):  # before any conclusion: it proves that the expectation exists
+        scale = (norm_squared(f, v1, 3) * norm_squared(g, v2, 3)).sqrt()
     if is_zero(f) or is_zero(g) or _vanishes(f, g, cov):
         return arb(0)
-    with precision(BOUND_BITS):
-        scale = (norm_squared(f, v1, 3) * norm_squared(g, v2, 3)).sqrt()
     attempt = _route(f, g, v1, v2, cov, gap, scale)
     return _refine(attempt, scale, digits)
 

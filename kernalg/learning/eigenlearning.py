@@ -24,10 +24,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kernalg.errors import DomainError
+from kernalg.formula import read_object
 from kernalg.learning.kappa import solve_kappa
 from kernalg.spectrum.checks import FloatArray, real_number, real_vector
 from kernalg.spectrum.spectrum import Spectrum
-from kernalg.spectrum.tables import format_integer, html_table, import_pandas, read_json_object, text_table
+from kernalg.spectrum.tables import format_integer, html_table, import_pandas, text_table
 
 _PER_N = (
     "kappa", "overfitting", "test_mse", "excess_mse", "train_mse", "bias", "variance", "learnability_sum",
@@ -143,7 +144,7 @@ class LearningCurve:
     @classmethod
     def from_json(cls, text: str) -> LearningCurve:
         """The LearningCurve that `to_json` wrote; DomainError if the text is no such JSON object."""
-        data = read_json_object(text, "kernalg.LearningCurve")
+        data = read_object(text, "kernalg.LearningCurve")
         try:
             doubts = data.pop("diagnostics")
             messages = tuple(

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from kernalg.errors import DomainError
+from kernalg.formula import read_object
 from kernalg.spectrum.checks import FloatArray, real_array, real_number, real_vector
-from kernalg.spectrum.tables import html_table, import_pandas, read_json_object, text_table
+from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
 _QUANTITIES = ("test_mse", "train_mse", "loo", "gcv", "loo_over_gcv")
 
@@ -129,7 +130,7 @@ class MeasuredCurve:
     @classmethod
     def from_json(cls, text: str) -> MeasuredCurve:
         """The MeasuredCurve that `to_json` wrote; DomainError if the text is no such JSON object."""
-        data = read_json_object(text, "kernalg.MeasuredCurve")
+        data = read_object(text, "kernalg.MeasuredCurve")
         try:
             data |= {name: Measured(data[name]) for name in _QUANTITIES if name in data}
             data |= {name: real_number(name, data[name], minimum=0.0) for name in ("ridge", "noise")}

@@ -15,7 +15,7 @@ from kernalg.compiled.elementwise import elementwise
 from kernalg.compiled.inputs import data_matrix
 from kernalg.enclosure.balls import ball_function
 from kernalg.errors import DomainError
-from kernalg.formula import exact_number, from_json, parse, to_json
+from kernalg.formula import exact_number, from_json, parse, read_object, to_json
 from kernalg.network.profile import Profile
 from kernalg.symbols import rho
 
@@ -81,14 +81,11 @@ class DotProductKernel:
     __rmul__ = __mul__
 
     def to_json(self) -> str:
-        return json.dumps({"kernalg": "dot_product_kernel", "expr": to_json(self.expr)})
+        return json.dumps({"type": "kernalg.DotProductKernel", "expr": to_json(self.expr)})
 
     @classmethod
     def from_json(cls, text: str) -> DotProductKernel:
-        tree = json.loads(text)
-        if not isinstance(tree, dict) or tree.get("kernalg") != "dot_product_kernel":
-            raise DomainError("this JSON is not a dot-product kernel of kernalg")
-        return dot_product_kernel(from_json(tree["expr"]))
+        return dot_product_kernel(from_json(read_object(text, "kernalg.DotProductKernel", ["expr"])["expr"]))
 
     def __repr__(self) -> str:
         return f"dot_product_kernel({self.expr})"

@@ -11,11 +11,12 @@ import numpy as np
 import sympy as sp
 from flint import arb
 
+from kernalg.activation.activation import Activation
 from kernalg.compiled.gram import CompiledProgram, compile_program
 from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
 from kernalg.enclosure.balls import check_digits, enclose, to_float
-from kernalg.errors import DomainError
-from kernalg.formula import exact_number
+from kernalg.errors import DomainError, NoClosedForm
+from kernalg.formula import exact_number, read_object
 from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
 from kernalg.network.profile import Profile
 from kernalg.network.recursion import on_diagonal, on_opposites, on_pair, on_sphere
@@ -85,7 +86,7 @@ class Kernel:
 
     def enclosure(self, q1: Any, q2: Any, c: Any, digits: int = 50) -> arb:
         """A ball that contains the exact value, with relative radius at most 10^-digits."""
-        self._refuse_parameters()
+        _check(self.layers)
         v1, v2, cov = (exact_number(v, n) for v, n in ((q1, "q1"), (q2, "q2"), (c, "c")))
         for name, v in (("q1", v1), ("q2", v2), ("c", cov)):
             if v.free_symbols:
@@ -107,7 +108,7 @@ class Kernel:
 
     def profile(self) -> Profile:
         """The kernel on the sphere |x|^2 = d, as a function of rho = x.x'/d."""
-        self._refuse_parameters()
+        _check(self.layers)
         part = int(self.kind == "ntk")
         one = arb(1)
 
@@ -121,19 +122,14 @@ class Kernel:
         return Profile(repr(self)[1:-1], evaluate, lambda: on_sphere(self.layers)[part], nonnegative=True)
 
     def to_json(self) -> str:
-        return json.dumps({"kernalg": "kernel", "kind": self.kind, "layers": layers_to_tree(self.layers)})
+        return json.dumps({"type": "kernalg.Kernel", "kind": self.kind, "layers": layers_to_tree(self.layers)})
 
     @classmethod
     def from_json(cls, text: str) -> Kernel:
-        tree = json.loads(text)
-        if not isinstance(tree, dict) or tree.get("kernalg") != "kernel" or tree.get("kind") not in ("nngp", "ntk"):
-            raise DomainError("this JSON is not a network kernel of kernalg")
+        tree = read_object(text, "kernalg.Kernel", ["kind", "layers"])
+        if tree["kind"] not in ("nngp", "ntk"):
+            raise DomainError(f"the kind of a network kernel is 'nngp' or 'ntk', not {tree['kind']!r}")
         return cls(layers_from_tree(tree["layers"]), tree["kind"])
-
-    def _refuse_parameters(self) -> None:
-        free = _free_symbols(self.layers)
-        if free:
-            raise DomainError(f"the network has the free parameters {', '.join(free)}; give them values first")
 
     def __repr__(self) -> str:
         inside = ", ".join(repr(layer) if isinstance(layer, Dense) else layer.name for layer in self.layers)
@@ -150,11 +146,26 @@ def _free_symbols(layers: tuple[Layer, ...]) -> list[str]:
     return sorted(free)
 
 
-@lru_cache(maxsize=64)
-def _program(layers: tuple[Layer, ...]) -> LayerProgram:
+def _check(layers: tuple[Layer, ...]) -> None:
+    """Numbers need values of all parameters and a closed-form dual of every activation."""
     free = _free_symbols(layers)
     if free:
-        raise DomainError(f"the network has the free parameters {', '.join(free)}; give them values first")
+        raise DomainError(
+            f"the network has the free parameters {', '.join(free)}; give them values first, "
+            "as in activation(phi.expr, a='1/5')"
+        )
+    for layer in layers:
+        if isinstance(layer, Activation) and not layer.dual.has_closed_form:
+            raise NoClosedForm(
+                f"the kernels of a network need a closed-form dual of every activation, and {layer.name} has none. "
+                "Close relatives that work: erf for tanh and arctan, sigmoid_like for the sigmoid, smoothed_relu for "
+                "softplus, gelu for SiLU and Mish"
+            )
+
+
+@lru_cache(maxsize=64)
+def _program(layers: tuple[Layer, ...]) -> LayerProgram:
+    _check(layers)
     steps: list[DenseStep | DualStep] = []
     for layer in layers:
         if isinstance(layer, Dense):

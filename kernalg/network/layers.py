@@ -55,6 +55,8 @@ def layers_to_tree(layers: tuple[Layer, ...]) -> list[dict[str, Any]]:
 
 def layers_from_tree(tree: list[dict[str, Any]]) -> tuple[Layer, ...]:
     """The layers of their JSON form."""
+    if not isinstance(tree, list) or not all(isinstance(row, dict) for row in tree):
+        raise DomainError("the layers of a network are a JSON list of objects")
     return tuple(_from_tree(row) for row in tree)
 
 
@@ -70,5 +72,7 @@ def _from_tree(row: dict[str, Any]) -> Layer:
     if "dense" in row:
         return Dense(*(from_json(v) for v in row["dense"]))
     if "kernel_map" in row:
-        return KernelMap(str(row["name"]), *(from_json(v) for v in row["kernel_map"]))
-    return Activation(from_json(row["activation"]), str(row["name"]))
+        return KernelMap(str(row.get("name", "map")), *(from_json(v) for v in row["kernel_map"]))
+    if "activation" not in row:
+        raise DomainError(f"a layer has one of the keys dense, activation, kernel_map; this one has {sorted(row)}")
+    return Activation(from_json(row["activation"]), str(row.get("name", "")))

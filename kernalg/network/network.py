@@ -13,6 +13,7 @@ import sympy as sp
 from kernalg.activation.activation import Activation, activation
 from kernalg.activation.kernel_map import KernelMap
 from kernalg.errors import DomainError
+from kernalg.formula import read_object
 from kernalg.network.kernel import Kernel
 from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
 
@@ -36,14 +37,11 @@ class Network:
         return Kernel(self.layers, "ntk")
 
     def to_json(self) -> str:
-        return json.dumps({"kernalg": "network", "layers": layers_to_tree(self.layers)})
+        return json.dumps({"type": "kernalg.Network", "layers": layers_to_tree(self.layers)})
 
     @classmethod
     def from_json(cls, text: str) -> Network:
-        tree = json.loads(text)
-        if not isinstance(tree, dict) or tree.get("kernalg") != "network":
-            raise DomainError("this JSON is not a network of kernalg (key 'kernalg': 'network')")
-        return serial(*layers_from_tree(tree["layers"]))
+        return serial(*layers_from_tree(read_object(text, "kernalg.Network", ["layers"])["layers"]))
 
     def __repr__(self) -> str:
         return (

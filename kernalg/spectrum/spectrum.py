@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kernalg.errors import DomainError, InternalError
+from kernalg.formula import read_object
 from kernalg.spectrum.checks import FloatArray, real_number, real_vector
-from kernalg.spectrum.tables import format_integer, html_table, import_pandas, read_json_object, text_table
+from kernalg.spectrum.tables import format_integer, html_table, import_pandas, text_table
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -321,7 +322,7 @@ class Spectrum:
         DomainError
             If the text is not such a JSON object.
         """
-        data = read_json_object(text, "kernalg.Spectrum")
+        data = read_object(text, "kernalg.Spectrum")
         try:
             data["multiplicities"] = [_read_integer(m) for m in data["multiplicities"]]
             if data.get("atoms") is not None:

@@ -46,7 +46,10 @@ _MOST_DEGREES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Sphere:
-    """The unit sphere in `d` dimensions (d - 1 is its own dimension), with the uniform probability measure.
+    """The sphere S^(d-1) in `d` dimensions, with the uniform probability measure.
+
+    Only the cosine of two points matters. Kernels of networks see rows with |x|^2 = d as points of it
+    (rho = x.x'/d); rows of norm 1 are not.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def spectrum(K: Any, space: Sphere, degree: int = 20, digits: int | None = None)
     K : Kernel or Profile
         A kernel with a `profile()`, or the profile itself: the kernel as a function of the cosine.
     space : Sphere
-        ``Sphere(d)``: inputs on the unit sphere of d dimensions; ``Circle`` is ``Sphere(2)``.
+        ``Sphere(d)``: inputs with |x|^2 = d, uniform in direction; ``Circle`` is ``Sphere(2)``.
     degree : int
         Largest degree.
     digits : int, optional
@@ -96,13 +99,8 @@ def spectrum(K: Any, space: Sphere, degree: int = 20, digits: int | None = None)
 
     Examples
     --------
-    >>> from kernalg.enclosure.balls import ball_function
-    >>> from flint import arb_series, arb
-    >>> class Exponential:
-    ...     nonnegative = True
-    ...     def series(self, terms): return arb_series([0, 1], prec=terms).exp()
-    ...     def ball(self, rho, analytic=False): return rho.exp()
-    >>> s = spectrum(Exponential(), Sphere(3), degree=2)
+    >>> import kernalg as ka
+    >>> s = ka.spectrum(ka.dot_product_kernel("exp(rho)"), ka.Sphere(3), degree=2)
     >>> s.eigenvalues  # lambda_0 = sinh(1)
     array([1.17520119, 0.36787944, 0.07156287])
     """
@@ -140,6 +138,12 @@ def spectrum(K: Any, space: Sphere, degree: int = 20, digits: int | None = None)
     found |= {k: (value, method) for k, value in certain.items()}
 
     values = [found[k][0] for k in levels]
+    for k, value in enumerate(values):
+        if value < -estimates.get(k, arb(0)):
+            raise DomainError(
+                f"the kernel is not positive semi-definite on the sphere: its eigenvalue of degree {k} is "
+                f"{value.str(8, radius=False)}. Check the sign and the formula of its profile"
+            )
     eigenvalues = [float(value.mid()) for value in values]
     errors = [float(estimates.get(k, values[k].rad()).upper()) + _rounding(eigenvalues[k]) for k in levels]
     underflow = any(abs(v) < 1e-290 and not value.is_zero() for v, value in zip(eigenvalues, values, strict=True))

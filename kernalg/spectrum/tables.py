@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import html
 import importlib
-import json
 import math
 from typing import Any
 
-from kernalg.errors import DomainError, MissingExtra
+from kernalg.errors import MissingExtra
 
 _SHOWN = 12
 
@@ -41,17 +40,6 @@ def html_table(columns: list[str], rows: list[list[str]], shown: int = 60) -> st
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def read_json_object(text: str, kind: str) -> dict[str, Any]:
-    """The members of a JSON object whose "type" is `kind`, without that one; DomainError otherwise."""
-    try:
-        data = json.loads(text)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise DomainError(f"not JSON: {error}") from error
-    if not isinstance(data, dict) or data.pop("type", None) != kind:
-        raise DomainError(f'a JSON object with "type": "{kind}" is needed')
-    return data
 
 
 def import_pandas() -> Any:
