@@ -43,7 +43,6 @@ _STAND_INS = {
     "silu": "gelu",
     "swish": "gelu",
     "mish": "gelu",
-    "selu": "elu",
 }
 
 

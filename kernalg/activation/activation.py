@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 import sympy as sp
@@ -13,14 +14,50 @@ import sympy as sp
 from kernalg.activation import catalogue
 from kernalg.activation.dual import Dual
 from kernalg.compiled.elementwise import elementwise
-from kernalg.errors import DomainError
+from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number, from_json, parse, to_json
 from kernalg.gaussian.atoms import Atoms, from_pieces
 from kernalg.gaussian.expectation import hermite_moments
 from kernalg.gaussian.pieces import Pieces, pieces
+from kernalg.gaussian.series import differentiate
 from kernalg.symbols import c, q1, q2, rho, x
 
 MAX_HERMITE_ORDER = 500
+MAX_JUMP_ORDER = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothness:
+    r"""Which derivative of an activation jumps, and what that does to its dual at rho = 1 and rho = -1.
+
+    At unit variances the dual is, near rho = 1, a power series in d = 1 - rho plus a multiple of d^(j + 1/2), where j
+    is the lowest order at which a derivative phi^(j) jumps; its Hermite coefficients decay like k^(-(2j+3)/4).
+    The multiple is (-1)^(j+1) Gamma(3/2)/Gamma(j+3/2) sum_t J_t^2 f(t)/sqrt(pi), with J_t the jump at t and f the
+    normal density: it is never 0. (Check: ReLU, j = 1 and J_0 = 1, has sqrt(2)/(3 pi) d^(3/2).)
+    Near rho = -1, u is close to -v and only a breakpoint t whose mirror image -t is one too leaves a power of 1 + rho.
+
+    Parameters
+    ----------
+    jump_order : int or None
+        j: 0 for a jump, 1 for a kink, 2 for a jump of the curvature, …; None for an analytic function.
+    at_plus_one : Rational or None
+        The lowest singular exponent of the dual at rho = 1, j + 1/2; None: no jumps, no such power.
+    at_minus_one : Rational, "flat" or None
+        The same at rho = -1. "flat": there are breakpoints but no mirror images; what remains are terms like
+        exp(-t^2/(1 + rho)), all of whose derivatives vanish.
+
+    Examples
+    --------
+    >>> import kernalg as ka
+    >>> ka.activation("elu").smoothness
+    Smoothness(jump_order=2, at_plus_one=5/2, at_minus_one=5/2)
+    >>> ka.activation("shifted_relu", b=1).smoothness.at_minus_one
+    'flat'
+    """
+
+    jump_order: int | None
+    at_plus_one: sp.Rational | None
+    at_minus_one: sp.Rational | Literal["flat"] | None
 
 
 @dataclass(frozen=True)
@@ -102,6 +139,28 @@ class Activation:
         return degrees.pop() if len(degrees) == 1 else None
 
     @cached_property
+    def smoothness(self) -> Smoothness:
+        """The lowest order at which a derivative jumps, and the singular exponents of the dual at rho = 1 and -1.
+
+        Raises
+        ------
+        NoClosedForm
+            A derivative has no finite one-sided limit at a breakpoint (sqrt(|x|)), or no jump is found up to order 64.
+        """
+        orders = {
+            t: _jump_order(left, right, t)
+            for t, (left, right) in zip(self.breakpoints, pairwise(self.pieces.branches), strict=True)
+        }
+        if not orders:
+            return Smoothness(None, None, None)
+        lowest = min(orders.values())
+        mirrored = [(i, k) for t, i in orders.items() for s, k in orders.items() if sp.expand(s + t) == 0]
+        # Jumps of orders i at t and k at -t leave (1 + rho)^((i+k+1)/2); for i + k odd this is no singularity, and the
+        # next term is the first.
+        ends = [sp.Rational(i + k + 1 + (i + k) % 2, 2) for i, k in mirrored]
+        return Smoothness(lowest, lowest + sp.S.Half, min(ends, default="flat"))
+
+    @cached_property
     def dual(self) -> Dual:
         """E[phi(u) phi(v)] and its relatives."""
         return Dual(self.name, lambda: self.pieces)
@@ -132,7 +191,85 @@ class Activation:
     def __call__(self, values: Any) -> Any:
         """phi at each entry of an array, in float64."""
         self._refuse_parameters()
-        return elementwise(self.expr, (x,))(values)
+        return elementwise(_without_overflow(self.expr), (x,))(values)
+
+    # -- new activations from old --------------------------------------------------------------------------------------
+
+    def scaled(self, a: Any) -> Activation:
+        """x -> phi(a x), with the dual k(a^2 q1, a^2 q2, a^2 c).
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> ka.activation("sin").scaled(3)
+        Activation(sin(3*x))
+        """
+        factor = _constant(a, "a")
+        if factor.is_zero:
+            raise DomainError("scaled(0) is the constant phi(0); scale by a number other than 0")
+        return Activation(self.expr.subs(x, factor * x))
+
+    def shifted(self, b: Any) -> Activation:
+        """x -> phi(x + b).
+
+        A Gaussian pair with means m, m' is a centred one shifted:
+        E[phi(m + u) psi(m' + v)] is ``cross_dual(phi.shifted(m), psi.shifted(m'))``.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> ka.activation("relu").shifted("1/2")
+        Activation(Max(0, x + 1/2))
+        """
+        return Activation(self.expr.subs(x, x + _constant(b, "b")))
+
+    def times_x(self) -> Activation:
+        """x -> x phi(x). Stein's identity gives E[u phi(u) psi(v)] = q1 E[phi'(u) psi(v)] + c E[phi(u) psi'(v)].
+
+        (For continuous phi and psi; a jump J at t adds J times a conditional mean.)
+        """
+        return Activation(x * self.expr)
+
+    def derivative(self, n: int = 1) -> Activation:
+        """The n-th derivative almost everywhere, without delta functions at the breakpoints.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> ka.activation("relu").derivative()
+        Activation(Heaviside(x))
+        >>> ka.activation("relu").derivative(2)
+        Activation(0)
+        """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n <= MAX_JUMP_ORDER:
+            raise DomainError(f"derivative({n!r}): the order is an integer from 0 to {MAX_JUMP_ORDER}")
+        if n == 0:
+            return self
+        parts = self.pieces
+        for _ in range(int(n)):
+            parts = differentiate(parts)
+        return Activation(_joined(parts))
+
+    def __add__(self, other: Any) -> Activation:
+        if not isinstance(other, Activation):
+            return NotImplemented
+        return Activation(self.expr + other.expr)
+
+    def __sub__(self, other: Any) -> Activation:
+        if not isinstance(other, Activation):
+            return NotImplemented
+        return Activation(self.expr - other.expr)
+
+    def __mul__(self, factor: Any) -> Activation:
+        if isinstance(factor, Activation):  # a product of two activations is written as a formula
+            return NotImplemented
+        return Activation(_constant(factor, "factor") * self.expr)
+
+    __rmul__ = __mul__
+    __array_ufunc__ = None  # np.float64(2)*phi comes here instead of making an array of objects
+
+    def __neg__(self) -> Activation:
+        return Activation(-self.expr)
 
     def _refuse_parameters(self) -> None:
         if self.parameters:
@@ -166,6 +303,60 @@ def _monomial_degree(branch: sp.Expr) -> sp.Expr | None:
     if power == 1:
         return sp.S.Zero
     return exponent if base == x and not exponent.has(x) else None
+
+
+def _constant(value: Any, name: str) -> sp.Expr:
+    number = exact_number(value, name)
+    if x in number.free_symbols:
+        raise DomainError(f"{name} = {number} contains x; a constant is needed")
+    return number
+
+
+def _jump_order(left: sp.Expr, right: sp.Expr, t: sp.Expr) -> int:
+    """The lowest order at which the derivatives of two branches differ at t."""
+    gap = right - left
+    for order in range(MAX_JUMP_ORDER + 1):
+        jump = gap.subs(x, t)
+        if not jump.is_finite:
+            jump = sp.limit(gap, x, t, "-") if jump.free_symbols <= {x} else jump
+            if not jump.is_finite:
+                raise NoClosedForm(f"the derivative of order {order} has no finite one-sided limits at x = {t}")
+        if sp.simplify(jump) != 0:
+            return order
+        gap = sp.diff(gap, x)
+    raise NoClosedForm(f"no derivative up to order {MAX_JUMP_ORDER} was seen to jump at x = {t}")
+
+
+def _joined(parts: Pieces) -> sp.Expr:
+    """One expression: steps where the branches differ by constants, otherwise a Piecewise (no exp(x) - exp(x))."""
+    jumps = [right - left for left, right in pairwise(parts.branches)]
+    if not any(jump.has(x) for jump in jumps):
+        steps = (jump * sp.Heaviside(x - t) for t, jump in zip(parts.breakpoints, jumps, strict=True))
+        return sp.Add(parts.branches[0], *steps)
+    cases = [(branch, x < t) for branch, t in zip(parts.branches, parts.breakpoints, strict=False)]
+    return sp.Piecewise(*cases, (parts.branches[-1], True))
+
+
+def _without_overflow(expr: sp.Expr) -> sp.Expr:
+    """The same function for float64: log(1 + exp y) and log(cosh y) without infinite exponentials, tanh by sinh/cosh.
+
+    Beyond |y| = 20, tanh y is 1 to the last bit of float64.
+    """
+
+    def rewritten(e: sp.Expr) -> sp.Expr:
+        argument = e.args[0]
+        if isinstance(e, sp.tanh):
+            y = sp.Max(-20, sp.Min(20, argument))
+            return sp.sinh(y) / sp.cosh(y)
+        if isinstance(argument, sp.cosh):
+            y = sp.Abs(argument.args[0])
+            return y + sp.log(1 + sp.exp(-2 * y)) - sp.log(2)
+        if isinstance(argument - 1, sp.exp):
+            y = (argument - 1).args[0]
+            return sp.Max(y, 0) + sp.log(1 + sp.exp(-sp.Abs(y)))
+        return e
+
+    return expr.replace(lambda e: isinstance(e, sp.tanh | sp.log), rewritten)
 
 
 def _vanishes(expr: sp.Expr) -> bool:

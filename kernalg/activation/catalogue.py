@@ -1,6 +1,9 @@
 """Named activations: a table of formulas, never of kernels. The kernels are derived.
 
 To add one, add a row: name, formula in x and its parameters, their default values and allowed ranges, what it is.
+Rows without a closed form (tanh, softplus, …) are welcome: their duals give certified digits and float64 arrays.
+Not here, because no formula of the language or no rule of the engine covers them: real powers |x|^p and log|x|
+(singular at 0), floor and round (infinitely many jumps), the Dawson function.
 """
 
 from __future__ import annotations
@@ -8,6 +11,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,18 +23,36 @@ from kernalg.formula import exact_number, parse
 from kernalg.symbols import x
 
 
+class _Default(Enum):
+    REQUIRED = "required"
+
+
+REQUIRED = _Default.REQUIRED
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row: `formula` is a text in x and the parameters, or a function of the parameters."""
+    """One row of the catalogue.
+
+    Parameters
+    ----------
+    formula : str or callable
+        A text in x and the parameters, or a function of the parameters.
+    summary : str
+        What it is, in one line.
+    parameters : mapping
+        Name to default value; a parameter without a default is `REQUIRED`.
+    allowed : mapping
+        Name to "positive", "degree", "coefficients" or "numbers"; a parameter not named here is a real number.
+    source : str
+        Where its dual or the activation itself was published, if anywhere.
+    """
 
     formula: str | Callable[..., sp.Expr]
     summary: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)  # name -> default; a parameter without one is REQUIRED
-    allowed: Mapping[str, str] = field(default_factory=dict)  # name -> "positive" | "degree" | "coefficients"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    allowed: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
-
-
-REQUIRED = object()
 
 
 def _monomial(degree: int) -> sp.Expr:
@@ -48,9 +71,30 @@ def _hermite(degree: int) -> sp.Expr:
     return sp.expand(sp.hermite_prob(degree, x)) / sp.sqrt(sp.factorial(degree))
 
 
+def _sinc(a: sp.Expr) -> sp.Expr:
+    return sp.Piecewise((sp.sin(a * x) / (a * x), sp.Ne(x, 0)), (1, True))
+
+
+def _piecewise_linear(slopes: list[sp.Expr], breakpoints: list[sp.Expr], intercept: sp.Expr) -> sp.Expr:
+    """The line of the leftmost slope through (0, intercept), and a ReLU for each change of slope."""
+    if len(slopes) != len(breakpoints) + 1:
+        raise DomainError(
+            f"piecewise_linear: {len(slopes)} slopes and {len(breakpoints)} breakpoints; "
+            "give one slope more than breakpoints"
+        )
+    if not all((right - left).is_positive for left, right in pairwise(breakpoints)):
+        raise DomainError(f"piecewise_linear(breakpoints={breakpoints}): give them in increasing order, each once")
+    kinks = zip(breakpoints, pairwise(slopes), strict=True)
+    return intercept + slopes[0] * x + sp.Add(*((after - before) * sp.Max(x - t, 0) for t, (before, after) in kinks))
+
+
 ENTRIES: dict[str, Entry] = {
     "identity": Entry("x", "the linear unit"),
     "step": Entry("Heaviside(x)", "Heaviside step, 1 for x > 0", source="Cho & Saul 2009"),
+    "threshold": Entry("Heaviside(x - t)", "step at t", {"t": REQUIRED}),
+    "quantiser": Entry(
+        "Heaviside(x - t) - Heaviside(-x - t)", "-1, 0 or 1: sign(x) where |x| > t", {"t": "1/2"}, {"t": "positive"}
+    ),
     "sign": Entry("sign(x)", "-1 or 1", source="Louart, Liao & Couillet 2018"),
     "relu": Entry("Max(x, 0)", "rectified linear unit", source="Cho & Saul 2009"),
     "leaky_relu": Entry(
@@ -58,6 +102,9 @@ ENTRIES: dict[str, Entry] = {
         "ReLU with a slope on the left",
         {"slope": "1/100"},
         source="Tsuchida et al. 2018",
+    ),
+    "prelu": Entry(
+        "Max(x, 0) + a*Min(x, 0)", "ReLU with a learned slope a on the left", {"a": "1/4"}, source="He et al. 2015"
     ),
     "abrelu": Entry("a*Min(x, 0) + b*Max(x, 0)", "slope a on the left, b on the right", {"a": REQUIRED, "b": REQUIRED}),
     "abs": Entry("Abs(x)", "absolute value", source="Louart, Liao & Couillet 2018"),
@@ -82,6 +129,12 @@ ENTRIES: dict[str, Entry] = {
     "sigmoid_like": Entry(
         "erf(x/2.4020563531719796)/2 + 1/2", "error function closest to the logistic sigmoid", source="neural-tangents"
     ),
+    "tanh_like": Entry(
+        "erf(2*x/2.4020563531719796)",
+        "2 sigmoid_like(2x) - 1, an error function close to tanh",
+        source="neural-tangents",
+    ),
+    "erf_squared": Entry("erf(x)**2", "square of the error function; numeric"),
     "gelu": Entry(
         "x*normal_cdf(x/scale)", "x Phi(x/scale)", {"scale": 1}, {"scale": "positive"}, "Tsuchida et al. 2021"
     ),
@@ -103,6 +156,9 @@ ENTRIES: dict[str, Entry] = {
     "exp": Entry("a*exp(b*x)", "exponential", {"a": 1, "b": 1}, source="Louart, Liao & Couillet 2018"),
     "sinh": Entry("sinh(x)", "hyperbolic sine"),
     "cosh": Entry("cosh(x)", "hyperbolic cosine"),
+    "x_exp": Entry("x*exp(b*x)", "x exp(b x)", {"b": 1}),
+    "x_sin": Entry("x*sin(a*x)", "x sin(a x)", {"a": 1}),
+    "sinc": Entry(_sinc, "sin(a x)/(a x); numeric", {"a": 1}, {"a": "positive"}),
     "gaussian": Entry("exp(-a*x**2)", "Gaussian bump", {"a": 1}, {"a": "positive"}, "Louart, Liao & Couillet 2018"),
     "gabor": Entry(
         "exp(-a*x**2)*sin(b*x)", "Gaussian window times sine", {"a": 1, "b": 1}, {"a": "positive"}, "neural-tangents"
@@ -111,14 +167,74 @@ ENTRIES: dict[str, Entry] = {
     "snake": Entry("x + sin(a*x)**2/a", "x + sin^2(a x)/a", {"a": 1}, {"a": "positive"}, "Ziyin et al. 2020"),
     "hard_tanh": Entry("Max(-t, Min(t, x))", "x clipped to [-t, t]", {"t": 1}, {"t": "positive"}),
     "relu6": Entry("Min(Max(x, 0), 6)", "ReLU clipped at 6"),
+    "clipped_relu": Entry("Min(Max(x, 0), t)", "x clipped to [0, t]", {"t": 1}, {"t": "positive"}),
     "shifted_relu": Entry("Max(x + b, 0)", "ReLU of x + b", {"b": REQUIRED}),
+    "soft_shrink": Entry(
+        "Max(x - t, 0) + Min(x + t, 0)", "sign(x) max(|x| - t, 0)", {"t": "1/2"}, {"t": "positive"}, "Donoho 1995"
+    ),
+    "hard_sigmoid": Entry("Max(0, Min(1, x/6 + 1/2))", "x/6 + 1/2 clipped to [0, 1]", source="Howard et al. 2019"),
+    "hard_swish": Entry("x*Max(0, Min(1, x/6 + 1/2))", "x hard_sigmoid(x)", source="Howard et al. 2019"),
+    "piecewise_linear": Entry(
+        _piecewise_linear,
+        "one slope more than breakpoints; the leftmost line passes through (0, intercept)",
+        {"slopes": REQUIRED, "breakpoints": REQUIRED, "intercept": 0},
+        {"slopes": "numbers", "breakpoints": "numbers"},
+    ),
     "elu": Entry(
         "Piecewise((x, x > 0), (a*(exp(x) - 1), True))",
         "exponential linear unit",
         {"a": 1},
         source="Tsuchida et al. 2021",
     ),
+    "celu": Entry(
+        "Piecewise((x, x > 0), (a*(exp(x/a) - 1), True))",
+        "ELU made continuously differentiable for every a",
+        {"a": 1},
+        {"a": "positive"},
+        "Barron 2017",
+    ),
+    "selu": Entry(
+        "lam*Piecewise((x, x > 0), (alpha*(exp(x) - 1), True))",
+        "scaled ELU; the defaults keep mean 0 and variance 1",
+        {"lam": "1.0507009873554805", "alpha": "1.6732632423543772"},
+        source="Klambauer et al. 2017",
+    ),
+    # No closed form is known for the rows below; value, enclosure and arrays work.
+    "sigmoid": Entry("1/(1 + exp(-x))", "logistic function; numeric"),
+    "tanh": Entry("tanh(x)", "hyperbolic tangent; numeric"),
+    "softplus": Entry("log(1 + exp(x))", "smooth ReLU; numeric", source="Dugas et al. 2001"),
+    "silu": Entry("x/(1 + exp(-x))", "x times the logistic function; numeric", source="Elfwing, Uchibe & Doya 2018"),
+    "swish": Entry(
+        "x/(1 + exp(-b*x))",
+        "x times the logistic function of b x; numeric",
+        {"b": 1},
+        {"b": "positive"},
+        "Ramachandran, Zoph & Le 2017",
+    ),
+    "mish": Entry("x*tanh(log(1 + exp(x)))", "x tanh(softplus(x)); numeric", source="Misra 2020"),
+    "arctan": Entry("atan(x)", "inverse tangent; numeric"),
+    "softsign": Entry("x/(1 + Abs(x))", "x/(1 + |x|); numeric", source="Bergstra et al. 2009"),
+    "log_cosh": Entry("log(cosh(x))", "integral of tanh; numeric"),
 }
+
+
+def describe(name: str) -> Entry:
+    """The row of a name: formula, summary, parameters with their defaults, source.
+
+    Raises
+    ------
+    FormulaError
+        The name is not in the catalogue.
+
+    Examples
+    --------
+    >>> row = describe("celu")
+    >>> row.summary, dict(row.parameters), row.source
+    ('ELU made continuously differentiable for every a', {'a': 1}, 'Barron 2017')
+    """
+    if name not in ENTRIES:
+        raise unknown_name(name)
+    return ENTRIES[name]
 
 
 def build(name: str, given: Mapping[str, Any]) -> tuple[sp.Expr, str]:
@@ -148,9 +264,10 @@ def _checked(name: str, key: str, value: Any, allowed: str) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | np.integer | sp.Integer) or not 0 <= int(value) <= 60:
             raise DomainError(f"{name}({key}={value!r}): {key} is an integer from 0 to 60")
         return int(value)
-    if allowed == "coefficients":
-        if isinstance(value, str) or not hasattr(value, "__len__") or not 1 <= len(value) <= 61:
-            raise DomainError(f"{name}({key}={value!r}): {key} is a list of 1 to 61 numbers, constant term first")
+    if allowed in ("coefficients", "numbers"):
+        least, what = (1, ", constant term first") if allowed == "coefficients" else (0, "")
+        if isinstance(value, str) or not hasattr(value, "__len__") or not least <= len(value) <= 61:
+            raise DomainError(f"{name}({key}={value!r}): {key} is a list of {least} to 61 numbers{what}")
         return [exact_number(v, f"{key}[{i}]") for i, v in enumerate(value)]
     number = exact_number(value, key)
     if number.is_real is False or (allowed == "positive" and not number.is_positive):
