@@ -33,7 +33,7 @@ _HOME = {
     "activations": "activation.activation",
     "exp_normalized": "activation.kernel_map",
     "Dual": "activation.dual",
-    "cross_dual": "activation.dual",
+    "cross_dual": "activation.activation",
     "Dense": "network.layers",
     "Network": "network.network",
     "mlp": "network.network",
@@ -76,8 +76,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from kernalg.activation.activation import Activation, activation, activations
-    from kernalg.activation.dual import Dual, cross_dual
+    from kernalg.activation.activation import Activation, activation, activations, cross_dual
+    from kernalg.activation.dual import Dual
     from kernalg.activation.kernel_map import exp_normalized
     from kernalg.derivation.engine import derivation
     from kernalg.derivation.steps import Derivation

@@ -15,12 +15,12 @@ from kernalg.activation import catalogue
 from kernalg.activation.dual import Dual
 from kernalg.compiled.elementwise import elementwise
 from kernalg.errors import DomainError, NoClosedForm
-from kernalg.formula import exact_number, from_json, parse, to_json
+from kernalg.formula import exact_number, from_json, parse, read_object, to_json
 from kernalg.gaussian.atoms import Atoms, from_pieces
 from kernalg.gaussian.expectation import hermite_moments
 from kernalg.gaussian.pieces import Pieces, pieces
 from kernalg.gaussian.series import differentiate
-from kernalg.symbols import c, q1, q2, rho, x
+from kernalg.symbols import x
 
 MAX_HERMITE_ORDER = 500
 MAX_JUMP_ORDER = 64
@@ -90,10 +90,10 @@ class Activation:
                 f"Activation({self.expr!r}): the first argument is a SymPy expression in kernalg.x; "
                 "for text use kernalg.activation('…')"
             )
-        strangers = self.expr.free_symbols & {q1, q2, c, rho}
+        strangers = {str(s) for s in self.expr.free_symbols} & {"q1", "q2", "c", "rho"}
         if strangers:
             raise DomainError(
-                f"{self.expr} contains {', '.join(sorted(map(str, strangers)))}, which stand for the Gaussian pair; "
+                f"{self.expr} contains {', '.join(sorted(strangers))}, which stand for the Gaussian pair; "
                 "an activation is a function of x, and parameters carry other names"
             )
         if any(s.name == "x" and s != x for s in self.expr.free_symbols):
@@ -279,13 +279,11 @@ class Activation:
             )
 
     def to_json(self) -> str:
-        return json.dumps({"kernalg": "activation", "name": self.name, "expr": to_json(self.expr)})
+        return json.dumps({"type": "kernalg.Activation", "name": self.name, "expr": to_json(self.expr)})
 
     @classmethod
     def from_json(cls, text: str) -> Activation:
-        tree = json.loads(text)
-        if not isinstance(tree, dict) or tree.get("kernalg") != "activation":
-            raise DomainError("this JSON is not an activation of kernalg (key 'kernalg': 'activation')")
+        tree = read_object(text, "kernalg.Activation", ["expr", "name"])
         return cls(from_json(tree["expr"]), str(tree["name"]))
 
     def __repr__(self) -> str:
@@ -388,9 +386,7 @@ def activation(formula: str | sp.Expr | Activation, **parameters: Any) -> Activa
     1/sqrt(4 - rho**2)
     """
     if isinstance(formula, Activation):
-        if parameters:
-            raise DomainError("parameters are given with a name or a formula, not with a finished activation")
-        return formula
+        return activation(formula.expr, **parameters) if parameters else formula
     if isinstance(formula, str):
         name = formula.strip()
         if name in catalogue.ENTRIES:
@@ -402,6 +398,8 @@ def activation(formula: str | sp.Expr | Activation, **parameters: Any) -> Activa
         except DomainError as error:
             if name.isidentifier():
                 raise catalogue.unknown_name(name) from error
+            if "unknown name" in str(error):
+                raise type(error)(f"{error}\n    a parameter is given by its value: activation('…', a='1/5')") from None
             raise
         return Activation(expr.subs({symbols[k]: v for k, v in values.items()}))
     if isinstance(formula, sp.Expr):
@@ -411,6 +409,21 @@ def activation(formula: str | sp.Expr | Activation, **parameters: Any) -> Activa
             raise DomainError(f"{formula} has no parameter {', '.join(sorted(unknown))}")
         return Activation(formula.subs({by_name[k]: exact_number(v, k) for k, v in parameters.items()}))
     raise DomainError(f"activation({formula!r}): give a catalogue name, a formula in x, or a SymPy expression")
+
+
+def cross_dual(phi: Activation | str | sp.Expr, psi: Activation | str | sp.Expr) -> Dual:
+    """E[phi(u) psi(v)] of two activations, their names or formulas.
+
+    Non-zero means are shifts: E[phi(u + m) psi(v + m')] is ``cross_dual(phi.shifted(m), psi.shifted(m'))``.
+
+    Examples
+    --------
+    >>> import kernalg as ka
+    >>> ka.cross_dual("identity", "relu").expr
+    c/2
+    """
+    left, right = activation(phi), activation(psi)
+    return Dual(f"{left.name}, {right.name}", lambda: left.pieces, lambda: right.pieces)
 
 
 def activations() -> list[str]:

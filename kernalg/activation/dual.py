@@ -273,18 +273,6 @@ class Dual:
         return rf"$\displaystyle {sp.latex(self.expr)}$" if self.has_closed_form else None
 
 
-def cross_dual(phi: Any, psi: Any) -> Dual:
-    """E[phi(u) psi(v)] of two activations.
-
-    Examples
-    --------
-    >>> import kernalg as ka
-    >>> ka.cross_dual(ka.activation("identity"), ka.activation("relu")).expr
-    c/2
-    """
-    return Dual(f"{phi.name}, {psi.name}", lambda: phi.pieces, lambda: psi.pieces)
-
-
 def _vanishes(f: Atoms) -> bool:
     """Whether the sum is the zero function; steps are first brought to one orientation, H(-x) = 1 - H(x)."""
     upright: list[Atom] = []
