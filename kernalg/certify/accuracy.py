@@ -165,9 +165,9 @@ class _Reference:
                 value = function(*(ball(v) for v in at))
                 if has_digits(value, _DIGITS) or (value.contains(0) and value.abs_upper() < arb(10) ** -400):
                     return value
-        exact = [sp.Rational(v) for v in (at if len(at) == 3 else at * 3)]
+        v1, v2, covariance = (sp.Rational(v) for v in (at if len(at) == 3 else at * 3))
         try:
-            value = certified_expectation(*self.functions, *exact, _DIGITS)
+            value = certified_expectation(*self.functions, v1, v2, covariance, _DIGITS)
         except (DomainError, PrecisionError):
             return None
         return value if certain_digits(value) >= _DIGITS - 1 else None
