@@ -1,0 +1,1 @@
+"""Two methods, many points, one report of digits."""
