@@ -48,16 +48,18 @@ _HOME = {
     "spectrum": "spectrum.sphere",
     "LearningCurve": "learning.eigenlearning",
     "learning_curve": "learning.eigenlearning",
+    "Certificate": "certify.agreement",
+    "certify": "certify.agreement",
     "Derivation": "derivation.steps",
     "derivation": "derivation.engine",
 }
 
 __all__ = sorted([*_HOME, "__version__"])
 
-# Three rooms bear the name of their main function (`ka.activation(...)` lives in kernalg/activation/). Python binds a
+# Four rooms bear the name of their main function (`ka.activation(...)` lives in kernalg/activation/). Python binds a
 # subpackage to its parent when it is first imported; import them now (they are empty), and unbind them, so that the
 # attribute is the function for good.
-for _room in ("activation", "derivation", "spectrum"):
+for _room in ("activation", "certify", "derivation", "spectrum"):
     import_module(f"kernalg.{_room}")
     del globals()[_room]
 
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
     from kernalg.activation.activation import Activation, activation, activations, cross_dual
     from kernalg.activation.dual import Dual
     from kernalg.activation.kernel_map import exp_normalized
+    from kernalg.certify.agreement import Certificate, certify
     from kernalg.derivation.engine import derivation
     from kernalg.derivation.steps import Derivation
     from kernalg.errors import (

@@ -5,8 +5,7 @@ import pytest
 import sympy as sp
 from flint import ctx
 
-from kernalg.activation.activation import activation
-from kernalg.activation.dual import cross_dual
+from kernalg.activation.activation import activation, cross_dual
 from kernalg.certify.accuracy import CORRELATIONS, accuracy
 from kernalg.certify.agreement import certify
 from kernalg.certify.certificate import Certificate
