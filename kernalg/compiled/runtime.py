@@ -59,8 +59,8 @@ def exp(x):
 
 
 @njit(error_model="numpy")
-def sinh(x):
-    """(e**x - e**-x)/2; for |x| <= 1 x + x**3 Q(x**2), Q interpolating at 7 Chebyshev points. Error below 3 units."""
+def sinh_near_zero(x):
+    """sinh x for |x| <= 1: x + x**3 Q(x**2), Q interpolating at 7 Chebyshev points. Error below 3 units."""
     z = x * x
     q = fma(z, 7.746178593018827e-13, 1.6057679623801638e-10)
     q = fma(z, q, 2.5052117695907823e-08)
@@ -68,9 +68,15 @@ def sinh(x):
     q = fma(z, q, 0.00019841269841324198)
     q = fma(z, q, 0.008333333333333299)
     q = fma(z, q, 0.16666666666666666)
+    return fma(x * z, q, x)
+
+
+@njit(error_model="numpy")
+def sinh(x):
+    """(e**x - e**-x)/2, error below 3 units in the last place."""
     e = exp(abs(x))
     far = 0.5 * (e - 1.0 / e)
-    return fma(x * z, q, x) if z <= 1.0 else (far if x > 0.0 else -far)
+    return sinh_near_zero(x) if abs(x) <= 1.0 else (far if x > 0.0 else -far)
 
 
 @njit(error_model="numpy")
@@ -79,16 +85,7 @@ def exp_sinh(a, b):
     size = abs(b)
     outer = exp(a + size)
     inner = exp(-size)
-    z = b * b
-    q = fma(z, 7.746178593018827e-13, 1.6057679623801638e-10)
-    q = fma(z, q, 2.5052117695907823e-08)
-    q = fma(z, q, 2.7557319191381816e-06)
-    q = fma(z, q, 0.00019841269841324198)
-    q = fma(z, q, 0.008333333333333299)
-    q = fma(z, q, 0.16666666666666666)
-    far = 0.5 * (1.0 - inner * inner)
-    near = fma(size * z, q, size) * inner
-    value = outer * (near if z <= 1.0 else far)
+    value = outer * (sinh_near_zero(size) * inner if size <= 1.0 else 0.5 * (1.0 - inner * inner))
     return value if b >= 0.0 else -value
 
 

@@ -42,3 +42,17 @@ def test_ends():
     assert runtime.atan2(-1.0, 0.0) == -math.pi / 2
     for f in (runtime.exp, runtime.sinh, runtime.cosh):
         assert np.isnan(f(np.nan))
+
+
+@pytest.mark.parametrize(("name", "exact"), [("exp_sinh", mp.sinh), ("exp_cosh", mp.cosh)])
+def test_damped_hyperbolic_functions_where_the_factors_overflow(name, exact):
+    """exp(a) sinh(b) with |b| to 5000: the product is moderate, sinh(b) alone is not."""
+    rng = np.random.default_rng(2)
+    f = getattr(runtime, name)
+    b = np.concatenate([rng.uniform(-1.2, 1.2, 200), rng.uniform(-5000, 5000, 200), 10.0 ** rng.uniform(-300, 0, 50)])
+    with mp.workdps(40):
+        for size in b:
+            a = float(-abs(size) + rng.uniform(-5, 5))
+            value = mp.exp(mp.mpf(a)) * exact(mp.mpf(size))
+            # the rounding of a + |b| is an error of the exponent: half a unit of a
+            assert abs(f(a, size) - value) <= (6 + abs(a)) * 2.3e-16 * abs(value), (a, size)
