@@ -26,7 +26,8 @@ _DIGITS = 20
 # A formula that cancels exp(q) against a normal tail needs about 3 q bits; past these, quadrature is faster.
 _BITS = (160, 1600)
 
-VARIANCES = tuple(10.0**k for k in range(-8, 7))
+# Three a decade: some formulas are handed to double-double arithmetic between two powers of ten.
+VARIANCES = (*(m * 10.0**k for k in range(-8, 6) for m in (1.0, 2.2, 3.3)), 1e6)
 RATIOS = (1.0, 4.0, 2.0**20)
 CORRELATIONS = tuple(
     sorted(
