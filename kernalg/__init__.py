@@ -48,7 +48,7 @@ _HOME = {
     "spectrum": "spectrum.sphere",
     "LearningCurve": "learning.eigenlearning",
     "learning_curve": "learning.eigenlearning",
-    "Certificate": "certify.agreement",
+    "Certificate": "certify.certificate",
     "certify": "certify.agreement",
     "Derivation": "derivation.steps",
     "derivation": "derivation.engine",
@@ -81,7 +81,8 @@ if TYPE_CHECKING:
     from kernalg.activation.activation import Activation, activation, activations, cross_dual
     from kernalg.activation.dual import Dual
     from kernalg.activation.kernel_map import exp_normalized
-    from kernalg.certify.agreement import Certificate, certify
+    from kernalg.certify.agreement import certify
+    from kernalg.certify.certificate import Certificate
     from kernalg.derivation.engine import derivation
     from kernalg.derivation.steps import Derivation
     from kernalg.errors import (
