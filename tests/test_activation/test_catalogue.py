@@ -363,6 +363,13 @@ def test_one_function_under_two_names() -> None:
     assert line.pieces == ka.activation("relu6").pieces
 
 
+def test_selu_keeps_mean_0_and_variance_1() -> None:
+    """The equations that define its two constants."""
+    selu = ka.activation("selu")
+    assert abs(sp.N(selu.hermite(0)[0], 30)) < sp.Float("2e-16")
+    assert abs(selu.dual.value(1, 1, 1, digits=30) - 1) < sp.Float("2e-16")
+
+
 def test_rows_describe_themselves() -> None:
     row = describe("selu")
     assert row.source == "Klambauer et al. 2017" and "ELU" in row.summary and set(row.parameters) == {"lam", "alpha"}
