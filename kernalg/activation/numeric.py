@@ -39,11 +39,14 @@ def _mean(f: Pieces, variance: sp.Expr, digits: int) -> arb:
 
 
 def value_at_zero(f: Pieces) -> sp.Expr:
-    """f(0); the mean of both sides at a jump."""
+    """f(0); the mean of both sides at a jump, the limit at a removable point such as that of sin(x)/x."""
     if sp.S.Zero in f.breakpoints:
         i = f.breakpoints.index(sp.S.Zero)
-        return (f.branches[i] + f.branches[i + 1]).subs(x, 0) / 2
-    return f.branches[sum(1 for t in f.breakpoints if t.is_negative)].subs(x, 0)
+        branch = (f.branches[i] + f.branches[i + 1]) / 2
+    else:
+        branch = f.branches[sum(1 for t in f.breakpoints if t.is_negative)]
+    value = branch.subs(x, 0)
+    return value if value.is_finite else sp.limit(branch, x, 0)
 
 
 def is_continuous(f: Pieces) -> bool:

@@ -248,30 +248,6 @@ def power(base: Atoms, exponent: int) -> Atoms:
     return result
 
 
-def derivative(atoms: Atoms) -> Atoms:
-    """The derivative almost everywhere: no delta functions at the steps.
-
-    For a smooth gate, d/dx Phi((x + b)/tau) is a Gaussian: the gate opens into the exponent.
-    """
-    out: list[Atom] = []
-    for a in atoms:
-        if a.power:
-            out.append(replace(a, coefficient=a.coefficient * a.power, power=a.power - 1))
-        out.append(replace(a, coefficient=2 * a.quadratic * a.coefficient, power=a.power + 1))
-        out.append(replace(a, coefficient=a.linear * a.coefficient))
-        if a.gate is not None and not a.gate.is_step:
-            b, v = a.gate.shift, a.gate.variance
-            out.append(
-                Atom(
-                    a.coefficient * sp.exp(-(b**2) / (2 * v)) / sp.sqrt(2 * sp.pi * v),
-                    a.power,
-                    a.quadratic - 1 / (2 * v),
-                    a.linear - b / v,
-                )
-            )
-    return collect(out)
-
-
 def reflect(atoms: Atoms) -> Atoms:
     """The atoms of x -> f(-x)."""
     return collect(

@@ -9,8 +9,10 @@ import sympy as sp
 from kernalg.derivation.expectation import Expectation, quadrature
 from kernalg.enclosure.balls import enclose
 from kernalg.errors import NoClosedForm
-from kernalg.gaussian.atoms import decompose, derivative
+from kernalg.gaussian.atoms import decompose, from_pieces
 from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
+from kernalg.gaussian.pieces import pieces
+from kernalg.gaussian.series import differentiate
 from kernalg.symbols import bivariate_normal_cdf, c, normal_cdf, q1, q2, x
 
 POINTS = [
@@ -105,7 +107,7 @@ def test_against_quadrature(phi: sp.Expr) -> None:
 @pytest.mark.parametrize("phi", [p for p in FUNCTIONS if not p.has(sp.Heaviside)], ids=str)
 def test_price(phi: sp.Expr) -> None:
     """dk/dc = E[phi' phi'] for absolutely continuous activations."""
-    slope = derivative(decompose(phi))
+    slope = from_pieces(differentiate(pieces(phi)))
     assert all(close(sp.diff(dual(phi), c), expectation(slope, slope), at, 25) for at in POINTS)
 
 
