@@ -11,8 +11,8 @@ function is undefined, or for ``dd_sin`` and ``dd_cos`` beyond 2^20 * pi/2, wher
 
 The text of this file becomes a generated module of its own (`kernalg.compiled.shared`), compiled once and imported by
 the others: Numba's disk cache sees only the file of the caller, and would serve stale code after an edit here. Hence
-nothing from kernalg is imported, and ``__all__`` lists every global of the file in an order in which each name comes after the
-names it uses. One file, though a long one, because it must stand alone.
+nothing from kernalg is imported, and ``__all__`` lists every global of the file in an order in which each name comes
+after the names it uses. One file, though a long one, because it must stand alone.
 
 Sums and products: Dekker (1971), Knuth (TAOCP 4.2.2); their error bounds: Joldes, Muller and Popescu, "Tight and
 rigorous error bounds for basic building blocks of double-word arithmetic", ACM TOMS 44 (2017).
