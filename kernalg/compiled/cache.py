@@ -9,17 +9,21 @@ again in the next process.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import json
 import os
 import re
 import stat
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from kernalg.errors import DomainError
 
@@ -119,6 +123,28 @@ def load(text: str) -> ModuleType:
                 _write(path, text)
                 _loaded[tag] = _import(path)
         return _loaded[tag]
+
+
+def remember(key: str, make: Callable[[], Any]) -> Any:
+    """What `make` returns (JSON data), from the cache directory if it was made before.
+
+    `key` says everything the value depends on. A damaged or missing file is made again; a disk that is full only
+    means that the next process makes it again.
+    """
+    import kernalg
+
+    digest = hashlib.sha256(f"{kernalg.__version__}\0{key}".encode()).hexdigest()
+    path = cache_directory() / f"data_{digest[:24]}.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["key"] == digest:
+            return found["value"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    value = make()
+    with contextlib.suppress(OSError):
+        _write(path, json.dumps({"key": digest, "value": value}))
+    return value
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,30 +1,30 @@
-"""Gram matrices of layer programs: both kernels, one pass, in panels of rows.
+"""Gram matrices of layer programs: both kernels, one pass.
 
-A panel is one BLAS product, turned into kernel entries while it is in cache. The matrix of X against itself is
-computed below the diagonal and mirrored; its diagonal comes from the diagonal recursion, bit for bit what
-`diagonal` returns. Entries whose float64 formula cancels (close or opposite rows, most of all) are computed again
-in double-double from the rows.
+One BLAS product, turned into kernel entries in place. The matrix of X against itself is computed below the diagonal
+and mirrored; its diagonal comes from one-variable formulas, bit for bit what `diagonal` returns.
 
-The compiled functions are serial and release the interpreter lock; Python threads share the rows of a panel. So
-no Numba threading layer is involved: any thread may call, forked processes may too, and the result does not
-depend on the number of threads.
+Two routes lead from inner products to entries: a table of polynomials in the cosine, whose cost does not depend on
+the depth (`profile_route`), where the rows or the activations allow it, and else the layer recursion for every entry
+(`recursion_route`).
+
+The compiled functions are serial and release the interpreter lock; Python threads share the rows. So no Numba
+threading layer is involved: any thread may call, forked processes may too, and the result does not depend on the
+number of threads.
 """
 
 from __future__ import annotations
 
-from functools import cache, cached_property, partial
-from types import ModuleType
-from typing import Any, NamedTuple
+from fractions import Fraction
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
-import sympy as sp
-from numpy.typing import NDArray
 
-from kernalg.compiled.cache import load
-from kernalg.compiled.gram_source import BLOCK, common_text, feature_width, gram_text, refine_text
+from kernalg.compiled.gram_source import gram_text
 from kernalg.compiled.inputs import FloatArray, data_matrix, output_matrix
-from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
-from kernalg.compiled.source import double_double
+from kernalg.compiled.layer_program import DualStep, LayerProgram
+from kernalg.compiled.profile_route import ProfileRoute, loops
+from kernalg.compiled.recursion_route import RecursionRoute
 from kernalg.compiled.threads import threads
 from kernalg.errors import DomainError
 
@@ -32,6 +32,8 @@ _PANEL_ROWS = 256
 _CHUNK_ROWS = 32
 _PANEL_ENTRIES = 2**22
 _THREADED_ENTRIES = 20_000
+# Rows are on one sphere when their squared norms differ by less than this share: the rounding of a normalisation.
+_ONE_SPHERE = 4e-15
 
 
 def compile_program(program: LayerProgram) -> CompiledProgram:
@@ -40,6 +42,7 @@ def compile_program(program: LayerProgram) -> CompiledProgram:
     Examples
     --------
     >>> import numpy as np, sympy as sp
+    >>> from kernalg.compiled.layer_program import DenseStep
     >>> from kernalg.symbols import c, q1
     >>> linear = DualStep(c, sp.S(1), q1, sp.S(1), -q1, sp.S(1), label="x")
     >>> program = LayerProgram((DenseStep(sp.S(2), sp.S(0)), linear, DenseStep(sp.S(1), sp.S(0))))
@@ -58,31 +61,7 @@ class CompiledProgram:
 
     def __init__(self, program: LayerProgram) -> None:
         self.program = program
-        formulas: list[DualStep] = []
-        kinds: list[int] = []
-        weights: list[tuple[sp.Expr, sp.Expr, int]] = []
-        pending: tuple[sp.Expr, sp.Expr, int] | None = None
-        identity = (sp.S.One, sp.S.Zero, 0)
-        for step in program.steps:
-            if isinstance(step, DenseStep):
-                if pending is not None:
-                    kinds.append(-1)
-                    weights.append(pending)
-                pending = (step.w_var, step.b_var, 1)
-                continue
-            if step not in formulas:
-                formulas.append(step)
-            kinds.append(formulas.index(step))
-            weights.append(pending or identity)
-            pending = None
-        if pending is not None:
-            kinds.append(-1)
-            weights.append(pending)
-        self._formulas = formulas
-        self._kinds = np.array(kinds, dtype=np.int64)
-        self._dense = np.array(
-            [[*double_double(w), *double_double(b), float(g)] for w, b, g in weights], dtype=np.float64
-        ).reshape(len(kinds), 5)
+        self._recursion = RecursionRoute(program.steps)
 
     def __repr__(self) -> str:
         labels = [step.label for step in self.program.steps if isinstance(step, DualStep)]
@@ -120,7 +99,7 @@ class CompiledProgram:
         return K
 
     def ntk(self, X: Any, Y: Any = None, out: Any = None) -> FloatArray:
-        """The NTK, shape (n, m); the NNGP kernel is kept for one panel of rows only."""
+        """The NTK, shape (n, m); the NNGP kernel is never stored whole."""
         left, right, shape = self._inputs(X, Y)
         T = output_matrix(out, shape, "out")
         self._fill(left, right, None, T)
@@ -128,29 +107,18 @@ class CompiledProgram:
 
     def diagonal(self, X: Any) -> tuple[FloatArray, FloatArray]:
         """`(nngp, ntk)` of every row with itself, shape (n,) each."""
-        rows = self._rows(data_matrix(X, "X"), "X", with_ntk=True)
-        return rows.K, rows.T
+        rows = data_matrix(X, "X")
+        squared = _squared_norms(rows, "X")
+        made = (self._profile(squared, squared, rows.shape[1]) or self._recursion).rows(rows, squared)
+        _check_diagonal(made, squared, "X", with_ntk=True)
+        return made.K, made.T
 
     @property
     def source(self) -> str:
-        """Text of the generated float64 module."""
-        return gram_text(self._formulas)
+        """Text of the generated float64 module of the layer recursion."""
+        return gram_text(self._recursion.formulas)
 
     # -- work -----------------------------------------------------------------------------------
-
-    @cached_property
-    def _float64_module(self) -> ModuleType:
-        return load(gram_text(self._formulas))
-
-    @cached_property
-    def _offsets(self) -> NDArray[np.int64]:
-        """Where the features of each step begin; column 0 is the square root of the input variance."""
-        widths = [feature_width(step) for step in self._formulas]
-        return np.cumsum([1, *(widths[kind] if kind >= 0 else 0 for kind in self._kinds)], dtype=np.int64)
-
-    @cached_property
-    def _refine_module(self) -> ModuleType:
-        return load(refine_text(self._formulas))
 
     def _inputs(self, X: Any, Y: Any) -> tuple[FloatArray, FloatArray | None, tuple[int, int]]:
         left = data_matrix(X, "X")
@@ -161,145 +129,130 @@ class CompiledProgram:
             )
         return left, right, (left.shape[0], (left if right is None else right).shape[0])
 
-    def _rows(self, X: FloatArray, name: str, with_ntk: bool) -> _Rows:
-        rows = _Rows(X, int(self._offsets[-1]))
-        q = np.empty(X.shape[0])
-        _common().mean_squares(X, q)
-        if not np.isfinite(q).all():
-            raise DomainError(
-                f"the squared norm of {name}[{np.flatnonzero(~np.isfinite(q))[0]}] overflows float64; rescale the data"
-            )
-        flagged = np.zeros(X.shape[0], dtype=np.bool_)
-        self._float64_module.rows(
-            q, self._kinds, self._offsets, self._float_dense, rows.F1, rows.F2, rows.K, rows.T, flagged
-        )
-        bad = np.flatnonzero(flagged)
-        if bad.size:
-            self._refine_module.refine_diagonal(X, bad, self._kinds, self._dense, rows.K, rows.T)
-        finite = np.isfinite(rows.K) & (np.isfinite(rows.T) | (not with_ntk))
-        if not finite.all():
-            i = np.flatnonzero(~finite)[0]
-            raise DomainError(
-                f"the kernel of {name}[{i}] with itself is not finite (its squared norm over d is {q[i]:.6g}); "
-                "remove this row or rescale the data"
-            )
-        return rows
-
-    @cached_property
-    def _float_dense(self) -> FloatArray:
-        return np.ascontiguousarray(self._dense[:, [0, 2, 4]])
+    def _profile(self, left: FloatArray, right: FloatArray, dimension: int) -> ProfileRoute | None:
+        """The route by a table, where rows of these squared norms have one."""
+        spheres = self.program.spheres
+        if spheres is None:
+            return None
+        lowest = min(left.min(), right.min())
+        if spheres.power is not None and (spheres.power > 0 or lowest > 0):
+            variance, power = Fraction(1), spheres.power
+        elif lowest > 0 and max(left.max(), right.max()) <= lowest * (1 + _ONE_SPHERE):
+            variance, power = _fraction(float(np.median(left)) / dimension), 0.0
+        else:
+            return None
+        table = spheres.table(variance)
+        return None if table is None else ProfileRoute(table, power)
 
     def _fill(self, X: FloatArray, Y: FloatArray | None, K: FloatArray | None, T: FloatArray | None) -> None:
         lower = Y is None
         other = X if Y is None else Y
-        n, m = X.shape[0], other.shape[0]
         for matrix in (K, T):
             if matrix is not None and (np.may_share_memory(matrix, X) or np.may_share_memory(matrix, other)):
                 raise DomainError("out overlaps the inputs in memory; give a separate array, e.g. out.copy()")
-        with_ntk = T is not None
-        left = self._rows(X, "X", with_ntk)
-        right = left if lower else self._rows(other, "Y", with_ntk)
-        height = max(1, min(_PANEL_ROWS, n, _PANEL_ENTRIES // m))
-        scratch = np.empty((height, m)) if K is None or T is None else None
+        squared = _squared_norms(X, "X")
+        squared_other = squared if lower else _squared_norms(other, "Y")
+        profile = self._profile(squared, squared_other, X.shape[1])
+        route = profile or self._recursion
+        left = route.rows(X, squared)
+        _check_diagonal(left, squared, "X", T is not None)
+        right = left if lower else route.rows(other, squared_other)
+        _check_diagonal(right, squared_other, "Y", T is not None)
+        n, m = X.shape[0], other.shape[0]
         with threads(n * m > _THREADED_ENTRIES) as share:
-            for first in range(0, n, height):
-                last = min(first + height, n)
-                nngp, ntk = (_Panel(scratch, first) if full is None else _Panel(full, 0) for full in (K, T))
-                columns = last if lower else m
-                np.matmul(X[first:last], other[:columns].T, out=nngp.rows(first, last)[:, :columns])
-                share(
-                    partial(self._work, left, right, nngp, ntk, last, lower, with_ntk), range(first, last, _CHUNK_ROWS)
-                )
+            if profile is not None:
+                self._by_profile(share, profile, left, right, K, T, lower)
+            else:
+                self._by_recursion(share, left, right, K, T, lower)
             if lower:
                 for matrix, diagonal in ((K, left.K), (T, left.T)):
                     if matrix is not None:
                         np.fill_diagonal(matrix, diagonal)
                         share(partial(_mirror, matrix), range(0, n, _CHUNK_ROWS))
 
-    def _work(
-        self,
-        left: _Rows,
-        right: _Rows,
-        nngp: _Panel,
-        ntk: _Panel,
-        last: int,
-        lower: bool,
-        with_ntk: bool,
-        first: int,
-    ) -> None:
-        """A chunk of rows: float64, then double-double for the entries that come out NaN."""
-        last = min(first + _CHUNK_ROWS, last)
-        d = float(left.X.shape[1])
-        marked = self._float64_module.pairs(
-            *nngp, *ntk, first, last, lower, d, self._kinds, self._offsets, self._float_dense, left.F1, right.F2
+    def _by_profile(self, share: Any, route: ProfileRoute, left: Any, right: Any, K: Any, T: Any, lower: bool) -> None:
+        """x.y goes into the first matrix asked for, and there the entries take its place."""
+        A, B, part = (T, None, 1) if K is None else (K, T, 0)
+        n = left.X.shape[0]
+        _inner_products(left.X, right.X, A, lower)
+
+        def work(first: int) -> None:
+            last = min(first + _CHUNK_ROWS, n)
+            if route.work(left, right, A, B, part, 0, first, last, lower):
+                raise DomainError(
+                    f"the kernel of one of X[{first}] … X[{last - 1}] with another row is beyond the range of float64; "
+                    "rescale the data"
+                )
+
+        share(work, range(0, n, _CHUNK_ROWS))
+
+    def _by_recursion(self, share: Any, left: Any, right: Any, K: Any, T: Any, lower: bool) -> None:
+        """In panels of rows when one of the kernels is kept for a panel only."""
+        n, m = left.X.shape[0], right.X.shape[0]
+        height = n if K is not None and T is not None else max(1, min(_PANEL_ROWS, n, _PANEL_ENTRIES // m))
+        scratch: Any = np.empty((height, m)) if K is None or T is None else None
+        for first in range(0, n, height):
+            last = min(first + height, n)
+            nngp, ntk = ((scratch, first) if full is None else (full, 0) for full in (K, T))  # array, its first row
+            products = nngp[0][first - nngp[1] : last - nngp[1]]
+            if height == n:
+                _inner_products(left.X, right.X, products, lower)
+            else:
+                columns = last if lower else m
+                np.matmul(left.X[first:last], right.X[:columns].T, out=products[:, :columns])
+
+            def work(begin: int, nngp: Any = nngp, ntk: Any = ntk, last: int = last) -> None:
+                end = min(begin + _CHUNK_ROWS, last)
+                self._recursion.work(left, right, nngp, ntk, begin, end, lower, T is not None)
+
+            share(work, range(first, last, _CHUNK_ROWS))
+
+    @cached_property
+    def error(self) -> tuple[float, float] | None:
+        """Largest error measured of the table of a homogeneous network: NNGP and NTK, as shares of the diagonal."""
+        spheres = self.program.spheres
+        table = None if spheres is None or spheres.power is None else spheres.table(Fraction(1))
+        return None if table is None else (float(table.error[0]), float(table.error[1]))
+
+
+def _inner_products(X: FloatArray, Y: FloatArray, out: FloatArray, lower: bool) -> None:
+    """x.y for all pairs; with `lower` (Y is X) those on and below the diagonal."""
+    if not lower:
+        np.matmul(X, Y.T, out=out)
+        return
+    # NumPy would also copy one half to the other.
+    from scipy.linalg.blas import dsyrk
+
+    # In Fortran's order of storage `out` is its transpose, whose upper half is the lower half here.
+    made = dsyrk(1.0, X.T, trans=1, c=out.T, overwrite_c=1, lower=0)
+    if not np.shares_memory(made, out):
+        out[:] = made.T
+
+
+def _squared_norms(X: FloatArray, name: str) -> FloatArray:
+    squared = np.empty(X.shape[0])
+    loops().squared_norms(X, squared)
+    if not np.isfinite(squared).all():
+        raise DomainError(
+            f"the squared norm of {name}[{np.flatnonzero(~np.isfinite(squared))[0]}] overflows float64; "
+            "rescale the data"
         )
-        if marked:
-            self._refine(left, right, nngp.rows(first, last), ntk.rows(first, last), first, lower, with_ntk)
+    return squared
 
-    def _refine(
-        self, left: _Rows, right: _Rows, K: FloatArray, T: FloatArray, first: int, lower: bool, with_ntk: bool
-    ) -> None:
-        """Compute the entries of the rows from `first` on that are not finite again."""
-        wrong = ~(np.isfinite(K) & (np.isfinite(T) | (not with_ntk)))
-        if lower:
-            wrong &= np.arange(K.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
-        rows, columns = (np.ascontiguousarray(index) for index in np.nonzero(wrong))
-        nngp, ntk = np.empty(rows.size), np.empty(rows.size)
-        rows += first
-        self._refine_module.refine(
-            left.X,
-            right.X,
-            rows,
-            columns,
-            self._squares(left.X, rows),
-            self._squares(right.X, columns),
-            self._kinds,
-            self._dense,
-            left.K,
-            left.T,
-            nngp,
-            ntk,
+
+def _check_diagonal(rows: Any, squared: FloatArray, name: str, with_ntk: bool) -> None:
+    finite = np.isfinite(rows.K) & (np.isfinite(rows.T) | (not with_ntk))
+    if not finite.all():
+        i = np.flatnonzero(~finite)[0]
+        raise DomainError(
+            f"the kernel of {name}[{i}] with itself is not finite (its squared norm over d is "
+            f"{squared[i] / rows.X.shape[1]:.6g}); remove this row or rescale the data"
         )
-        finite = np.isfinite(nngp) & (np.isfinite(ntk) | (not with_ntk))
-        if not finite.all():
-            e = np.flatnonzero(~finite)[0]
-            raise DomainError(
-                f"the kernel of X[{rows[e]}] with {'X' if lower else 'Y'}[{columns[e]}] is not a finite "
-                "number; the formulas have no value there. Remove one of the rows, or rescale the data"
-            )
-        K[wrong] = nngp
-        T[wrong] = ntk
-
-    def _squares(self, X: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
-        """x.x/d of these rows as (hi, lo), every distinct row computed once."""
-        distinct, inverse = np.unique(rows, return_inverse=True)
-        found = np.empty((distinct.size, 2))
-        self._refine_module.squares(X, distinct, found)
-        return found[inverse]
 
 
-class _Panel(NamedTuple):
-    """Rows of a kernel matrix from `first` on: the whole matrix (0), or scratch for a few rows."""
-
-    values: Any
-    first: int
-
-    def rows(self, first: int, last: int) -> Any:
-        return self.values[first - self.first : last - self.first]
-
-
-class _Rows:
-    """Rows, their features in either role, and their diagonal values."""
-
-    __slots__ = ("F1", "F2", "K", "T", "X")
-
-    def __init__(self, X: FloatArray, width: int) -> None:
-        n = X.shape[0]
-        self.X = X
-        self.F1 = np.empty((n, width))
-        self.F2 = np.empty((-(-n // BLOCK), width * BLOCK))
-        self.K = np.empty(n)
-        self.T = np.empty(n)
+def _fraction(variance: float) -> Fraction:
+    """1 for what is 1 up to the rounding of a normalisation, so that one table serves all such data."""
+    return Fraction(1) if abs(variance - 1) <= _ONE_SPHERE else Fraction(variance)
 
 
 def _pair(out: Any) -> tuple[Any, Any]:
@@ -308,10 +261,5 @@ def _pair(out: Any) -> tuple[Any, Any]:
     return out[0], out[1]
 
 
-@cache
-def _common() -> ModuleType:
-    return load(common_text())
-
-
 def _mirror(matrix: FloatArray, first: int) -> None:
-    _common().mirror(matrix, first, min(first + _CHUNK_ROWS, matrix.shape[0]))
+    loops().mirror(matrix, first, min(first + _CHUNK_ROWS, matrix.shape[0]))

@@ -1,10 +1,14 @@
-"""What the Gram code is handed: layers as exact numbers and formulas."""
+"""What the Gram code is handed: layers as exact numbers and formulas, and tables of the profile on spheres."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
 
 import sympy as sp
+
+from kernalg.compiled.profile_table import ProfileTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,20 @@ class DualStep:
     label: str = "dual"
 
 
+class SphereTables(Protocol):
+    """Where the tables of the kernel on spheres come from."""
+
+    @property
+    def power(self) -> float | None:
+        """P if the kernels of any x, y are (|x| |y|/d)^P times a function of their angle, else None."""
+
+    def table(self, variance: Fraction) -> ProfileTable | None:
+        """Both kernels on the sphere x.x = d variance, as functions of xi; None when no table is accurate."""
+
+
 @dataclass(frozen=True, slots=True)
 class LayerProgram:
-    """Steps from the input (K = x.x'/d, T = 0) to the readout."""
+    """Steps from the input (K = x.x'/d, T = 0) to the readout, and the same network's tables on spheres."""
 
     steps: tuple[DenseStep | DualStep, ...]
+    spheres: SphereTables | None = None

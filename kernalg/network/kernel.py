@@ -20,6 +20,7 @@ from kernalg.formula import exact_number, read_object
 from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
 from kernalg.network.profile import Profile
 from kernalg.network.recursion import on_diagonal, on_opposites, on_pair, on_sphere
+from kernalg.network.sphere_tables import NetworkSpheres
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def _program(layers: tuple[Layer, ...]) -> LayerProgram:
             dual, slope = layer.dual, layer.dual.derivative
             same, opposite = (dual.diagonal, slope.diagonal), (dual.antidiagonal, slope.antidiagonal)
             steps.append(DualStep(dual.expr, slope.expr, *same, *opposite, layer.name))
-    return LayerProgram(tuple(steps))
+    return LayerProgram(tuple(steps), NetworkSpheres(layers))
 
 
 @lru_cache(maxsize=64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,8 @@ def layers_from_tree(tree: list[dict[str, Any]]) -> tuple[Layer, ...]:
     """The layers of their JSON form."""
     if not isinstance(tree, list) or not all(isinstance(row, dict) for row in tree):
         raise DomainError("the layers of a network are a JSON list of objects")
-    return tuple(_from_tree(row) for row in tree)
+    made: dict[str, Layer] = {}  # equal layers share one value, and so its derived dual
+    return tuple(made.setdefault(key, made.get(key) or _from_tree(row)) for row in tree if (key := json.dumps(row)))
 
 
 def _to_tree(layer: Layer) -> dict[str, Any]:

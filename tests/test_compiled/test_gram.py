@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from kernalg.compiled.gram import CompiledProgram, compile_program
+from kernalg.compiled.gram import compile_program
 from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
+from kernalg.compiled.recursion_route import RecursionRoute
 from kernalg.errors import DomainError
 from kernalg.symbols import c, q1, q2
 
@@ -319,13 +320,14 @@ def test_close_rows_and_no_others_are_computed_again(relu, monkeypatch):
     x = np.random.default_rng(8).normal(size=(1, 10))
     Y = np.vstack([rotated(x[0], angle, np.random.default_rng(9)) for angle in (0.5, 0.03, 1e-4)])
     marked = []
-    refine = relu._refine_module.refine
+    module = relu._recursion._refine_module
+    refine = module.refine
 
     def spy(X, Y, rows, columns, *rest):
         marked.extend(columns.tolist())
         return refine(X, Y, rows, columns, *rest)
 
-    monkeypatch.setattr(relu._refine_module, "refine", spy)
+    monkeypatch.setattr(module, "refine", spy)
     relu.both(x, Y)
     assert marked == [1, 2]
 
@@ -334,6 +336,6 @@ def test_close_rows_and_no_others_are_computed_again(relu, monkeypatch):
 def test_smooth_formulas_stay_in_float64(layer, monkeypatch):
     """Rows at angles of 0.3 and more: a guard that fires here would cost a factor of 1000 in time."""
     compiled = compile_program(network(step_of(layer), depth=2))
-    monkeypatch.setattr(CompiledProgram, "_refine", lambda *arguments: pytest.fail("computed again"))
+    monkeypatch.setattr(RecursionRoute, "_refine", lambda *arguments: pytest.fail("computed again"))
     X = np.random.default_rng(10).normal(size=(20, 30))
     assert np.isfinite(compiled.ntk(X, X + np.roll(X, 1, axis=0))).all()

@@ -1,0 +1,175 @@
+"""Gram entries by the layer recursion: every entry goes through all layers, at any norms.
+
+Entries whose float64 formula cancels (close or opposite rows, most of all) are computed again in double-double from
+the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from types import ModuleType
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from kernalg.compiled.cache import load
+from kernalg.compiled.gram_source import BLOCK, feature_width, gram_text, refine_text
+from kernalg.compiled.inputs import FloatArray
+from kernalg.compiled.layer_program import DenseStep, DualStep
+from kernalg.compiled.source import double_double
+from kernalg.errors import DomainError
+
+
+class RecursionRows:
+    """Rows, their features in either role, and their diagonal values."""
+
+    __slots__ = ("F1", "F2", "K", "T", "X")
+
+    def __init__(self, X: FloatArray, width: int) -> None:
+        n = X.shape[0]
+        self.X = X
+        self.F1 = np.empty((n, width))
+        self.F2 = np.empty((-(-n // BLOCK), width * BLOCK))
+        self.K = np.empty(n)
+        self.T = np.empty(n)
+
+
+class RecursionRoute:
+    """The layers as formulas and numbers. Nothing is generated or compiled before the first rows."""
+
+    def __init__(self, steps: Sequence[DenseStep | DualStep]) -> None:
+        formulas: list[DualStep] = []
+        kinds: list[int] = []
+        weights: list[tuple[sp.Expr, sp.Expr, int]] = []
+        pending: tuple[sp.Expr, sp.Expr, int] | None = None
+        identity = (sp.S.One, sp.S.Zero, 0)
+        for step in steps:
+            if isinstance(step, DenseStep):
+                if pending is not None:
+                    kinds.append(-1)
+                    weights.append(pending)
+                pending = (step.w_var, step.b_var, 1)
+                continue
+            if step not in formulas:
+                formulas.append(step)
+            kinds.append(formulas.index(step))
+            weights.append(pending or identity)
+            pending = None
+        if pending is not None:
+            kinds.append(-1)
+            weights.append(pending)
+        self.formulas = formulas
+        self._kinds = np.array(kinds, dtype=np.int64)
+        self._dense = np.array(
+            [[*double_double(w), *double_double(b), float(g)] for w, b, g in weights], dtype=np.float64
+        ).reshape(len(kinds), 5)
+
+    @cached_property
+    def _float64_module(self) -> ModuleType:
+        return load(gram_text(self.formulas))
+
+    @cached_property
+    def _offsets(self) -> NDArray[np.int64]:
+        """Where the features of each step begin; column 0 is the square root of the input variance."""
+        widths = [feature_width(step) for step in self.formulas]
+        return np.cumsum([1, *(widths[kind] if kind >= 0 else 0 for kind in self._kinds)], dtype=np.int64)
+
+    @cached_property
+    def _refine_module(self) -> ModuleType:
+        return load(refine_text(self.formulas))
+
+    @cached_property
+    def _float_dense(self) -> FloatArray:
+        return np.ascontiguousarray(self._dense[:, [0, 2, 4]])
+
+    def rows(self, X: FloatArray, squared_norms: FloatArray) -> RecursionRows:
+        rows = RecursionRows(X, int(self._offsets[-1]))
+        flagged = np.zeros(X.shape[0], dtype=np.bool_)
+        self._float64_module.rows(
+            squared_norms / X.shape[1],
+            self._kinds,
+            self._offsets,
+            self._float_dense,
+            rows.F1,
+            rows.F2,
+            rows.K,
+            rows.T,
+            flagged,
+        )
+        bad = np.flatnonzero(flagged)
+        if bad.size:
+            self._refine_module.refine_diagonal(X, bad, self._kinds, self._dense, rows.K, rows.T)
+        return rows
+
+    def work(
+        self,
+        left: RecursionRows,
+        right: RecursionRows,
+        K: tuple[FloatArray, int],
+        T: tuple[FloatArray, int],
+        first: int,
+        last: int,
+        lower: bool,
+        with_ntk: bool,
+    ) -> None:
+        """The rows first..last: K from x.y to the kernel, and T; each an array and the row stored first in it.
+
+        Float64, then double-double for the entries that come out NaN.
+        """
+        d = float(left.X.shape[1])
+        marked = self._float64_module.pairs(
+            *K, *T, first, last, lower, d, self._kinds, self._offsets, self._float_dense, left.F1, right.F2
+        )
+        if marked:
+            nngp, ntk = (matrix[first - offset : last - offset] for matrix, offset in (K, T))
+            self._refine(left, right, nngp, ntk, first, lower, with_ntk)
+
+    def _refine(
+        self,
+        left: RecursionRows,
+        right: RecursionRows,
+        K: FloatArray,
+        T: FloatArray,
+        first: int,
+        lower: bool,
+        with_ntk: bool,
+    ) -> None:
+        """Compute the entries of the rows from `first` on that are not finite again."""
+        wrong = ~(np.isfinite(K) & (np.isfinite(T) | (not with_ntk)))
+        if lower:
+            wrong &= np.arange(K.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
+        rows, columns = (np.ascontiguousarray(index) for index in np.nonzero(wrong))
+        nngp, ntk = np.empty(rows.size), np.empty(rows.size)
+        rows += first
+        self._refine_module.refine(
+            left.X,
+            right.X,
+            rows,
+            columns,
+            self._squares(left.X, rows),
+            self._squares(right.X, columns),
+            self._kinds,
+            self._dense,
+            left.K,
+            left.T,
+            nngp,
+            ntk,
+        )
+        finite = np.isfinite(nngp) & (np.isfinite(ntk) | (not with_ntk))
+        if not finite.all():
+            e = np.flatnonzero(~finite)[0]
+            raise DomainError(
+                f"the kernel of X[{rows[e]}] with {'X' if lower else 'Y'}[{columns[e]}] is not a finite "
+                "number; the formulas have no value there. Remove one of the rows, or rescale the data"
+            )
+        K[wrong] = nngp
+        T[wrong] = ntk
+
+    def _squares(self, X: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
+        """x.x/d of these rows as (hi, lo), every distinct row computed once."""
+        distinct, inverse = np.unique(rows, return_inverse=True)
+        found = np.empty((distinct.size, 2))
+        self._refine_module.squares(X, distinct, found)
+        return found[inverse]
