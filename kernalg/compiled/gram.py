@@ -26,7 +26,7 @@ from kernalg.compiled.layer_program import DualStep, LayerProgram
 from kernalg.compiled.profile_route import ProfileRoute, loops
 from kernalg.compiled.recursion_route import RecursionRoute
 from kernalg.compiled.threads import threads
-from kernalg.errors import DomainError
+from kernalg.errors import DomainError, NoClosedForm
 
 _PANEL_ROWS = 256
 _CHUNK_ROWS = 32
@@ -61,9 +61,10 @@ class CompiledProgram:
 
     def __init__(self, program: LayerProgram) -> None:
         self.program = program
-        self._recursion = RecursionRoute(program.steps)
 
     def __repr__(self) -> str:
+        if self.program.steps is None:
+            return "CompiledProgram(tables on spheres)"
         labels = [step.label for step in self.program.steps if isinstance(step, DualStep)]
         return f"CompiledProgram({len(self.program.steps)} steps: {', '.join(labels) or 'linear'})"
 
@@ -119,6 +120,17 @@ class CompiledProgram:
         return gram_text(self._recursion.formulas)
 
     # -- work -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _recursion(self) -> RecursionRoute:
+        if self.program.steps is None:
+            raise NoClosedForm(
+                "the dual of one of the activations has no closed form, so that this network has Gram matrices of rows "
+                "of equal norm only: scale them, for instance X * sqrt(d) / norm(X, axis=1, keepdims=True). Close "
+                "relatives with closed forms: erf for tanh and arctan, sigmoid_like for the sigmoid, smoothed_relu for "
+                "softplus, gelu for SiLU and Mish"
+            )
+        return RecursionRoute(self.program.steps)
 
     def _inputs(self, X: Any, Y: Any) -> tuple[FloatArray, FloatArray | None, tuple[int, int]]:
         left = data_matrix(X, "X")

@@ -50,7 +50,10 @@ class SphereTables(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LayerProgram:
-    """Steps from the input (K = x.x'/d, T = 0) to the readout, and the same network's tables on spheres."""
+    """Steps from the input (K = x.x'/d, T = 0) to the readout, and the same network's tables on spheres.
 
-    steps: tuple[DenseStep | DualStep, ...]
+    `steps` is None when a dual has no formula: then rows on one sphere are all that can be computed.
+    """
+
+    steps: tuple[DenseStep | DualStep, ...] | None
     spheres: SphereTables | None = None

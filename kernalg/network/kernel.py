@@ -15,7 +15,7 @@ from kernalg.activation.activation import Activation
 from kernalg.compiled.gram import CompiledProgram, compile_program
 from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
 from kernalg.enclosure.balls import check_digits, enclose, to_float
-from kernalg.errors import DomainError, NoClosedForm
+from kernalg.errors import DomainError
 from kernalg.formula import exact_number, read_object
 from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
 from kernalg.network.profile import Profile
@@ -148,25 +148,20 @@ def _free_symbols(layers: tuple[Layer, ...]) -> list[str]:
 
 
 def _check(layers: tuple[Layer, ...]) -> None:
-    """Numbers need values of all parameters and a closed-form dual of every activation."""
+    """Numbers need values of all parameters."""
     free = _free_symbols(layers)
     if free:
         raise DomainError(
             f"the network has the free parameters {', '.join(free)}; give them values first, "
             "as in activation(phi.expr, a='1/5')"
         )
-    for layer in layers:
-        if isinstance(layer, Activation) and not layer.dual.has_closed_form:
-            raise NoClosedForm(
-                f"the kernels of a network need a closed-form dual of every activation, and {layer.name} has none. "
-                "Close relatives that work: erf for tanh and arctan, sigmoid_like for the sigmoid, smoothed_relu for "
-                "softplus, gelu for SiLU and Mish"
-            )
 
 
 @lru_cache(maxsize=64)
 def _program(layers: tuple[Layer, ...]) -> LayerProgram:
     _check(layers)
+    if any(isinstance(layer, Activation) and not layer.dual.has_closed_form for layer in layers):
+        return LayerProgram(None, NetworkSpheres(layers))
     steps: list[DenseStep | DualStep] = []
     for layer in layers:
         if isinstance(layer, Dense):

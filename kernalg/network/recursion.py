@@ -6,40 +6,63 @@ one-variable formulas, a zero input by the factorised ones, so that none meets t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import sympy as sp
 from flint import acb, arb, arb_series
 
 from kernalg.activation.dual import Dual
 from kernalg.activation.kernel_map import GivenDual
+from kernalg.activation.numeric_map import numeric_map
 from kernalg.enclosure.balls import BallFunction, ball, ball_function
+from kernalg.errors import NoClosedForm
 from kernalg.network.layers import Dense, Layer, Nonlinearity
 from kernalg.symbols import c, q1, q2, rho
 
 Value = arb | acb | arb_series
+Map = Callable[..., Any]  # balls to a ball
 
 
 @lru_cache(maxsize=256)
-def _pair_function(layer: Nonlinearity, derivative: bool) -> BallFunction:
-    return ball_function(_dual(layer, derivative).expr, (q1, q2, c))
+def pair_function(layer: Nonlinearity, derivative: bool) -> Map:
+    """E[f(u) f(v)] as a function of balls (q1, q2, c)."""
+    dual = _dual(layer, derivative)
+    if _is_numeric(dual):
+        return numeric_map(dual)
+    return ball_function(dual.expr, (q1, q2, c))
 
 
 @lru_cache(maxsize=256)
-def _diagonal_function(layer: Nonlinearity, derivative: bool) -> BallFunction:
-    return ball_function(_dual(layer, derivative).diagonal, (q1,))
+def diagonal_function(layer: Nonlinearity, derivative: bool) -> Map:
+    """E f(u)^2 as a function of the variance."""
+    dual = _dual(layer, derivative)
+    if _is_numeric(dual):
+        return numeric_map(dual).diagonal
+    return ball_function(dual.diagonal, (q1,))
 
 
 @lru_cache(maxsize=256)
-def _antidiagonal_function(layer: Nonlinearity, derivative: bool) -> BallFunction:
-    return ball_function(_dual(layer, derivative).antidiagonal, (q1,))
+def _antidiagonal_function(layer: Nonlinearity, derivative: bool) -> Map:
+    dual = _dual(layer, derivative)
+    if _is_numeric(dual):
+        return numeric_map(dual).antidiagonal
+    return ball_function(dual.antidiagonal, (q1,))
+
+
+def _is_numeric(dual: Dual | GivenDual) -> TypeGuard[Dual]:
+    return isinstance(dual, Dual) and not dual.has_closed_form
 
 
 @lru_cache(maxsize=256)
-def _zero_function(layer: Nonlinearity, derivative: bool, both: bool) -> BallFunction:
+def _zero_function(layer: Nonlinearity, derivative: bool, both: bool) -> Map:
     """f(0) E f(sqrt(q1) Z), or f(0)^2."""
+    dual = _dual(layer, derivative)
+    if _is_numeric(dual):
+        raise NoClosedForm(
+            f"an input of norm 0 reaches {layer.name}, whose dual has no closed form; add a bias before it"
+        )
     return ball_function(_dual(layer, derivative).at_zero_variance(sp.S.Zero, sp.S.Zero if both else q1), (q1,))
 
 
@@ -57,8 +80,8 @@ def on_diagonal(layers: Sequence[Layer], variance: arb) -> tuple[arb, arb]:
             t = t * _zero_function(layer, True, True)(k)
             k = _zero_function(layer, False, True)(k)
         else:
-            t = t * _diagonal_function(layer, True)(k)
-            k = _diagonal_function(layer, False)(k)
+            t = t * diagonal_function(layer, True)(k)
+            k = diagonal_function(layer, False)(k)
     return k, t
 
 
@@ -78,7 +101,7 @@ def on_opposites(layers: Sequence[Layer], variance: arb) -> tuple[Value, Value]:
             return on_pair(layers[i:], v, v, -v, start=t)
         else:
             k, t = _antidiagonal_function(layer, False)(v), t * _antidiagonal_function(layer, True)(v)
-            v = _diagonal_function(layer, False)(v)
+            v = diagonal_function(layer, False)(v)
             if layer.parity != "odd":
                 return on_pair(layers[i + 1 :], v, v, k, start=t)
     return -v, t
@@ -112,8 +135,8 @@ def on_pair(
             k = _zero_function(layer, False, both)(other)
         else:
             if tangent:
-                t = t * _call(_pair_function(layer, True), v1, v2, k, analytic)
-            k = _call(_pair_function(layer, False), v1, v2, k, analytic)
+                t = t * _call(pair_function(layer, True), v1, v2, k, analytic)
+            k = _call(pair_function(layer, False), v1, v2, k, analytic)
         v1, v2 = _variance(layer, v1), _variance(layer, v2)
     return k, t
 
@@ -136,14 +159,14 @@ def on_sphere(layers: Sequence[Layer]) -> tuple[sp.Expr, sp.Expr]:
     return k, t
 
 
-def _call(function: BallFunction, v1: arb, v2: arb, k: Value, analytic: bool) -> Value:
-    if isinstance(k, acb):
+def _call(function: Map, v1: arb, v2: arb, k: Value, analytic: bool) -> Value:
+    if isinstance(k, acb) and isinstance(function, BallFunction):
         return function(acb(v1), acb(v2), k, analytic=analytic)
     return function(v1, v2, k)
 
 
 def _variance(layer: Nonlinearity, v: arb) -> arb:
-    return _zero_function(layer, False, True)(v) if _is_zero(v) else _diagonal_function(layer, False)(v)
+    return _zero_function(layer, False, True)(v) if _is_zero(v) else diagonal_function(layer, False)(v)
 
 
 def _dense(layer: Dense, k: Any, t: Any) -> tuple[Any, Any]:

@@ -61,18 +61,24 @@ def _from_text(text: str) -> NetworkSpheres:
 
 @lru_cache(maxsize=256)
 def _table(spheres: NetworkSpheres, variance: Fraction) -> ProfileTable | None:
-    tree = remember(f"profile table 1\n{spheres.text}\n{variance}", lambda: _compute(spheres, variance))
+    tree = remember(f"profile table 3\n{spheres.text}\n{variance}", lambda: _compute(spheres, variance))
     return None if tree is None else ProfileTable.from_tree(tree)
 
 
 def _compute(spheres: NetworkSpheres, variance: Fraction) -> dict[str, list[Any]] | None:
-    layers = spheres.layers
-    with precision(200):
-        v = arb(fmpq(variance.numerator, variance.denominator))
-        plus, minus = on_diagonal(layers, v), on_opposites(layers, v)
-        ends: Any = tuple(zip(plus, minus, strict=True))
+    v = arb(fmpq(variance.numerator, variance.denominator))
     try:
-        made = profile_table(sphere_values(layers, v), ends)
+        made = profile_table(sphere_values(spheres.layers, v), _ends(spheres.layers, v))
     except PrecisionError:
         return None
     return made.to_tree()
+
+
+def _ends(layers: tuple[Layer, ...], variance: arb) -> list[tuple[arb, arb]]:
+    """(K(1), K(-1)) and (T(1), T(-1))."""
+    for bits in (96, 200, 400, 800, 1600, 3200, 6400):
+        with precision(bits):
+            ends: Any = list(zip(on_diagonal(layers, variance), on_opposites(layers, variance), strict=True))
+            if all(value.rad() <= abs(one) * arb(2) ** -70 for one, minus in ends for value in (one, minus)):
+                return ends
+    raise PrecisionError("the kernel at opposite inputs is not known to 20 digits at 6400 bits")

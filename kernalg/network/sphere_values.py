@@ -9,20 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-import sympy as sp
 from flint import arb
 
 from kernalg.activation.dual import Dual
 from kernalg.activation.numeric import is_continuous
-from kernalg.enclosure.balls import BallFunction, ball, ball_function, precision
+from kernalg.enclosure.balls import ball, precision
 from kernalg.network.layers import Dense, Layer
-from kernalg.network.recursion import on_diagonal
-from kernalg.symbols import c, q1, q2
+from kernalg.network.recursion import Map, diagonal_function, on_diagonal, pair_function
 
-_BITS = (160, 320, 640, 1280)
+_BITS = (96, 160, 320, 640, 1280)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +32,8 @@ class _Affine:
 class _Map:
     """A dual and its derivative dual at one variance; `smooth` says that the second is d/dc of the first."""
 
-    dual: BallFunction
-    derivative: BallFunction
+    dual: Map
+    derivative: Map
     variance: arb
     smooth: bool
 
@@ -44,7 +41,7 @@ class _Map:
 def sphere_values(layers: Sequence[Layer], variance: arb) -> Callable[[int, arb], tuple[arb, arb]]:
     """f(side, y) = (K, T) of two inputs of this variance at xi = y (side 0) or xi = side (1 - y^2), y exact.
 
-    The balls have a radius below 2^-100 of K, T at xi = 1, or else the largest precision was not enough.
+    The balls have a radius below 2^-70 of K, T at xi = 1, or else the largest precision was not enough.
     """
     programs: dict[int, list[_Affine | _Map]] = {}
     sizes = [abs(v) for v in on_diagonal(layers, variance)]
@@ -57,7 +54,7 @@ def sphere_values(layers: Sequence[Layer], variance: arb) -> Callable[[int, arb]
                 xi = y if side == 0 else side * (1 - y * y)
                 found = _run(programs[bits], variance * xi)
                 narrow = (
-                    v.is_finite() and v.rad() <= size * arb(2) ** -100 for v, size in zip(found, sizes, strict=True)
+                    v.is_finite() and v.rad() <= size * arb(2) ** -70 for v, size in zip(found, sizes, strict=True)
                 )
                 if all(narrow):
                     break
@@ -77,14 +74,9 @@ def _steps(layers: Sequence[Layer], variance: arb) -> list[_Affine | _Map]:
             continue
         dual = layer.dual
         smooth = isinstance(dual, Dual) and all(map(is_continuous, dual.pieces))
-        steps.append(_Map(_function(dual.expr), _function(dual.derivative.expr), v, smooth))
-        v = ball_function(dual.diagonal, (q1,))(v)
+        steps.append(_Map(pair_function(layer, False), pair_function(layer, True), v, smooth))
+        v = diagonal_function(layer, False)(v)
     return steps
-
-
-@lru_cache(maxsize=256)
-def _function(expr: sp.Expr) -> BallFunction:
-    return ball_function(expr, (q1, q2, c))
 
 
 def _run(steps: Sequence[_Affine | _Map], k: Any) -> tuple[arb, arb]:
