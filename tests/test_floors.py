@@ -22,7 +22,7 @@ FLOORS: list[list[str]] = [
     ["derivation", "certify", "spectrum", "phase", "finite"],
     ["learning", "design"],
     ["export", "interop", "plot", "typeset"],
-    ["findings report tour cli"],
+    ["findings report tour cli __main__"],
 ]
 PLACE = {
     name: (floor, room)

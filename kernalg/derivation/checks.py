@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -27,6 +28,7 @@ _COVARIANCES = [
     ("2", "1/4", "1/10"),
     ("7/5", "6/5", "-1"),
 ]
+_SCALES = [sp.Rational(s) for s in ("1", "1/16", "16", "1/256", "256")]
 _CORRELATIONS = ["1/2", "-2/5", "9/10", "1/10", "-19/20"]
 
 
@@ -142,19 +144,52 @@ def at_most(lhs: sp.Basic, rhs: sp.Basic, count: int = 5) -> Check:
 
 
 def by_quadrature(lhs: sp.Expr, rhs: sp.Expr, count: int = 3) -> Check:
-    """Expectations against a closed form (or against other expectations), by Gauss-Legendre quadrature."""
+    """Expectations against a closed form (or against other expectations), by Gauss-Legendre quadrature.
+
+    The difference is compared with the size the expectations can have at most, sqrt(E f^2 E g^2): a sum of small
+    numbers is held to its own scale. Where a value is tiny even on that scale a flipped sign would pass unseen; such a
+    point is moved to other variances.
+    """
     points = 0
     two = any(side.has(Expectation) for side in (lhs, rhs))
     for at in islice(samples(lhs.free_symbols | rhs.free_symbols), count):
-        left, right = _with_quadrature(lhs, at), _with_quadrature(rhs, at)
-        if not abs(left - right) < QUADRATURE_TOLERANCE * max(1.0, abs(right)):
-            raise StepFails(f"at {_show(at)} quadrature gives {left:.15g} and the formula {right:.15g}")
+        for scale in _SCALES:
+            place = {s: v * scale if s in (q1, q2, c) else v for s, v in at.items()}
+            left, right = _with_quadrature(lhs, place), _with_quadrature(rhs, place)
+            size = max(abs(left), abs(right))
+            allowed = QUADRATURE_TOLERANCE * max(size, *(_largest(side, place) for side in (lhs, rhs)))
+            if not abs(left - right) <= allowed:
+                raise StepFails(f"at {_show(place)} quadrature gives {left:.15g} and the formula {right:.15g}")
+            if size == 0 or size >= 4 * allowed:
+                break
+        else:
+            raise StepFails(
+                f"at {_show(at)} and at other variances both sides are too small for quadrature to tell their signs; "
+                "check the step in balls"
+            )
         points += 1
     dimension = "two-dimensional" if two else "one-dimensional"
     return Check(
         "quadrature",
         f"{dimension} Gauss-Legendre at {_points(points)}, difference below {QUADRATURE_TOLERANCE:.0e}; not a proof",
     )
+
+
+def _largest(expr: sp.Expr, at: dict[sp.Symbol, sp.Expr]) -> float:
+    """Sum over the terms coefficient * expectation of |coefficient| times the bound of Cauchy and Schwarz."""
+    total = 0.0
+    for term in sp.Add.make_args(expr):
+        nodes = term.atoms(Expectation, Mean)
+        if len(nodes) == 1:
+            (node,) = nodes
+            if isinstance(node, Expectation):
+                squares = [Mean(f**2, q) for f, q in zip(node.args, (q1, q2), strict=True)]
+            else:
+                squares = [Mean(node.args[0] ** 2, node.args[1])]
+            bound = math.sqrt(math.prod(abs(quadrature(square, at)) for square in squares))
+            weight = term.coeff(node)
+            total += bound * abs(float(evaluate(weight, at))) if weight != 0 else 0.0
+    return total
 
 
 def _with_quadrature(expr: sp.Expr, at: dict[sp.Symbol, sp.Expr]) -> float:
@@ -170,7 +205,7 @@ def by_mpmath(lhs: sp.Expr, rhs: sp.Expr, count: int = 3) -> Check:
     points = 0
     for at in islice(samples(lhs.free_symbols | rhs.free_symbols), count):
         left, right = evaluate(lhs, at), evaluate(rhs, at)
-        if not abs(left - right) <= mpmath.mpf(10) ** -MPMATH_DIGITS * max(1, abs(right)):
+        if not abs(left - right) <= mpmath.mpf(10) ** -MPMATH_DIGITS * max(abs(left), abs(right)):
             raise StepFails(f"at {_show(at)} the left side is {left} and the right side {right}")
         points += 1
     return Check("mpmath", f"{MPMATH_DIGITS} digits agree at {_points(points)}; not a proof")

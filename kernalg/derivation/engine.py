@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations_with_replacement
@@ -52,7 +53,7 @@ def derivation(dual: Dual) -> Derivation:
     left, right = dual.atoms
     title = {"dual": f"Dual of {dual.name}", "derivative": f"Derivative dual of {dual.name}"}[dual.kind]
     d = Derivation(
-        f"{dual.kind}-{dual.name}".replace(" ", ""),
+        f"{dual.kind}-{dual.name}" if re.fullmatch(r"\w+", dual.name) else dual.kind,
         title,
         references=REFERENCES,
         introduction=(

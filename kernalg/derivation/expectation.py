@@ -58,7 +58,12 @@ class Expectation(sp.Expr):
         f, g = (a.subs(x, sp.Symbol(s, real=True)) for a, s in zip(self.args, "uv", strict=True))
         if f == 1 or g == 1:
             return rf"\mathbb{{E}}\left[{printer._print(f * g)}\right]"
-        texts = [printer.parenthesize(a, PRECEDENCE["Mul"], strict=True) for a in (f, g)]
+        texts = [
+            rf"\left({printer._print(a)}\right)"
+            if a.could_extract_minus_sign()
+            else printer.parenthesize(a, PRECEDENCE["Mul"], strict=True)
+            for a in (f, g)
+        ]
         return rf"\mathbb{{E}}\left[{texts[0]} \, {texts[1]}\right]"
 
     def _sympystr(self, printer: Any) -> str:

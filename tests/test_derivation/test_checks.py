@@ -99,3 +99,18 @@ def test_long_statements_are_broken() -> None:
     assert text.startswith(r"\begin{aligned} x & = ") and text.count(r"\\") > 3
     assert text.count(r"\left") == text.count(r"\right")
     assert statement(x, "<=", x**2) == r"x \le x^{2}"
+
+
+@pytest.mark.parametrize("formula", ["Max(x, 0)/10**6", "Max(x - 8, 0)", "sin(x)/10**6", "sin(7*x)", "sin(9*x)"])
+def test_a_flipped_sign_fails_however_small_the_value(formula):
+    phi = ka.activation(formula)
+    d = Derivation("t", "t")
+    both = Expectation(phi.expr, phi.expr)
+    d.step(both, phi.dual.expr, because="true", check="quadrature")
+    for factor in (-1, 5):
+        with pytest.raises(StepFails, match="quadrature gives"):
+            d.step(both, factor * phi.dual.expr, because="false", check="quadrature")
+
+
+def test_a_factor_with_a_minus_is_bracketed():
+    assert sp.latex(Expectation(x, -x)) == r"\mathbb{E}\left[u \, \left(- v\right)\right]"
