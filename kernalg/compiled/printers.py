@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from kernalg.compiled import rectified
 from kernalg.compiled.source import Frozen, Node, double_double
 
 # Products between these keep their low halves in double-double and their squares in float64.
@@ -149,6 +150,8 @@ def _float64_expression(node: Node, args: list[str]) -> str:
             return f"abs({args[0]})"
         case "call":
             return f"{node.value}({', '.join(args)})"
+        case "moment":
+            return f"{rectified.name(*node.value)}({', '.join(args)})"
         case "maximum" | "minimum":
             sign = ">" if node.op == "maximum" else "<"
             return f"{args[0]} if {args[0]} {sign} {args[1]} else {args[1]}"
@@ -205,6 +208,10 @@ def _double_double_expression(node: Node, args: list[str]) -> str:
             return f"dd_sqrt({args[0]})"
         case "call":
             return f"dd_{node.value}({', '.join(args)})"
+        case "moment":
+            n, m = node.value
+            constant = double_double(rectified.tail_constant(n, m))
+            return f"dd_rectified_moment({n}, {m}, {constant}, {', '.join(args)})"
         case "maximum" | "minimum":
             sign = ">" if node.op == "maximum" else "<"
             return f"{args[0]} if dd_sub({args[0]}, {args[1]})[0] {sign} 0.0 else {args[1]}"
