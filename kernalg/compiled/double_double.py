@@ -320,6 +320,8 @@ def dd_rectified_moment(n, m, constant, c, s, leg):
     * for c > 0, v_+^m = v^m - (-1)^m (-v)_+^m, and E[u_+^n v^m] is a polynomial in x and y with positive terms, at
       least twice what is subtracted.
 
+    Orders (0, 0) and (1, 1) are psi/(2 pi) and (c psi + leg)/(2 pi), psi = atan2(leg, -c), as far as this does not cancel.
+
     Parameters
     ----------
     n, m : int
@@ -339,6 +341,9 @@ def dd_rectified_moment(n, m, constant, c, s, leg):
         size = dd_abs(c)
         x, y = dd_div(size, s), dd_div(leg, s)
         z = dd_scale(dd_div(dd_mul(leg, y), dd_add(s, size)), 0.5)
+    if m == n and (n == 0 or (n == 1 and 2.0 * c[0] > -s[0])):
+        angle = dd_mul(INV_TWO_PI, dd_atan2(y if s[0] == 0.0 else leg, dd_neg(c)))
+        return angle if n == 0 else dd_add(dd_mul(c, angle), dd_mul(INV_TWO_PI, leg))
     scale = dd_pow_int(s, m)
     total, term, k = (1.0, 0.0), (1.0, 0.0), 0.0
     while term[0] > 1e-33 * total[0]:

@@ -8,7 +8,7 @@ With t = leg/(s + |c|) = tan(alpha/2), where alpha <= pi/2 is the angle whose co
   coefficients, at least twice what is subtracted.
 
 F is analytic but for y <= -1: about 22 Chebyshev coefficients on [0, 1] give it to 1e-17. Orders (0, 0) and (1, 1)
-share W in arctan(t) = t (1 + y W(y)), because sin(alpha) - alpha cos(alpha) = 2 t y (1 - (1-y) W(y)) / (1+y): a ReLU
+share an arctangent t (1 + y W(y)), because sin(alpha) - alpha cos(alpha) = 2 t y (1 - (1-y) W(y)) / (1+y): a ReLU
 layer needs one polynomial for kernel and derivative, and LLVM sees that they are the same.
 
 An error of s - |c|, a few units of s, is multiplied by (n+m+1)/(1+rho) as rho -> -1. Where that exceeds 2^11 units the
@@ -17,6 +17,7 @@ functions return NaN, which asks for double-double.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -30,12 +31,19 @@ _HEAD = '''
 
 @njit(error_model="numpy")
 def {name}(c, s, leg):
-    t = leg / (s + abs(c))
-    y = t * t
-    u = y - 0.5
+    size = s + abs(c)
+    unknown = (c < 0.0) & (leg < {guard!r} * size)
 {body}
-    unknown = (c < 0.0) & (y < {guard!r})
     return nan if unknown else (tail if c < 0.0 else {forward})
+'''
+# arctan(t) = t + t z W(z), z = t^2, after arctan(t) = pi/4 + arctan((t - 1)/(t + 1)) above tan(pi/8).
+_ANGLE = '''
+shifted = leg > {corner!r} * size
+t = (leg - size if shifted else leg) / (leg + size if shifted else size)
+z = t * t
+{horner}
+angle = fma(t * z, w, t)
+angle = {quarter!r} + angle if shifted else angle
 '''
 
 
@@ -52,18 +60,25 @@ def text(orders: Sequence[tuple[int, int]]) -> str:
 @cache
 def _function(n: int, m: int) -> str:
     if (n, m) in ((0, 0), (1, 1)):
-        body = _horner("w", "u", _chebyshev(_arctangent))
+        body = _angle()
         if n == 0:
-            body.append(f"tail = t * fma(y, w, 1.0) * {float(1 / sp.pi.n(30))!r}")
+            body.append(f"tail = angle * {1 / math.pi!r}")
             forward = "0.5 - tail"
         else:
-            body.append(f"tail = leg * y * (1.0 - (1.0 - y) * w) * {float(1 / (2 * sp.pi).n(30))!r}")
+            body += [
+                "far = leg - 2.0 * abs(c) * angle",
+                "near = leg * z * (1.0 - (1.0 - z) * w)",
+                f"tail = (far if shifted else near) * {0.5 / math.pi!r}",
+            ]
             forward = "0.5 * c + tail"
     else:
         parameters = mpmath.mpf(1 + m - n) / 2, m + 1, mpmath.mpf(n + m + 3) / 2
-        body = _horner("w", "u", _chebyshev(lambda y: mpmath.hyp2f1(*parameters, -y)))
+        series = _chebyshev(lambda y: mpmath.hyp2f1(*parameters, -y), 0.0, 1.0)
         constant = float(sp.N(tail_constant(n, m) * 2 ** (n + m + 1), 30))
-        body += [
+        body = [
+            "t = leg / size",
+            "y = t * t",
+            *_horner("w", "u", series, "u = y - 0.5"),
             "cosine = 1.0 / (1.0 + y)",
             "rho = (1.0 - y) * cosine",
             f"tail = {' * '.join([repr(constant), 'w', _power('t', n + m + 1), *_power_or_none('cosine', n)])}",
@@ -74,7 +89,7 @@ def _function(n: int, m: int) -> str:
         forward = f"whole{' * rho + tail' if m % 2 else ' - tail'}"
         body.append(f"whole = whole{scale}")
     return _HEAD.format(
-        name=name(n, m), body="\n".join("    " + line for line in body), guard=(n + m + 1) * _GUARD, forward=forward
+        name=name(n, m), body="\n".join("    " + line for line in body), guard=math.sqrt((n + m + 1) * _GUARD), forward=forward
     )
 
 
@@ -101,37 +116,48 @@ def forward_coefficients(n: int, m: int) -> list[float]:
     return [float(sp.N(half_moment * polynomial.coeff_monomial(rho**k), 30)) for k in range(m, -1, -2)]
 
 
-def _arctangent(y: mpmath.mpf) -> mpmath.mpf:
-    """W(y)."""
-    t = mpmath.sqrt(y)
-    return (mpmath.atan(t) / t - 1) / y
+@cache
+def _angle() -> list[str]:
+    """Statements for angle = arctan(leg/size), and w, z and shifted on the way."""
+    corner = math.tan(math.pi / 8)
+    horner = "\n".join(_horner("w", "u", _chebyshev(_arctangent, 0.0, corner**2), f"u = z - {corner**2 / 2!r}"))
+    return _ANGLE.format(corner=corner, horner=horner, quarter=math.pi / 4).strip().splitlines()
 
 
-def _chebyshev(f: Callable[[mpmath.mpf], mpmath.mpf]) -> list[float]:
-    """Coefficients, highest first, of a polynomial in y - 1/2 that is `f` on [0, 1] to about 1e-17."""
+def _arctangent(z: mpmath.mpf) -> mpmath.mpf:
+    """W(z)."""
+    t = mpmath.sqrt(z)
+    return (mpmath.atan(t) / t - 1) / z
+
+
+def _chebyshev(f: Callable[[mpmath.mpf], mpmath.mpf], low: float, high: float) -> list[float]:
+    """Coefficients, highest first, of a polynomial in y - (low + high)/2 that is `f` on [low, high] to about 1e-17."""
     with mpmath.workdps(_DIGITS):
-        for degree in range(16, 200, 6):
+        centre, half = (mpmath.mpf(low) + high) / 2, (mpmath.mpf(high) - low) / 2
+        for degree in range(8, 200):
             angles = [mpmath.pi * (j + mpmath.mpf(1) / 2) / (degree + 1) for j in range(degree + 1)]
-            values = [f((1 + mpmath.cos(a)) / 2) for a in angles]
-            weights = [
-                2 * sum(v * mpmath.cos(k * a) for v, a in zip(values, angles, strict=True)) / (degree + 1)
-                for k in range(degree + 1)
-            ]
-            weights[0] /= 2
-            if max(abs(weights[-1]), abs(weights[-2])) < mpmath.mpf(10) ** -18 * min(abs(v) for v in values):
+            values = [f(centre + half * mpmath.cos(a)) for a in angles]
+            ends = [_coefficient(values, angles, k) for k in (degree - 1, degree)]
+            if max(map(abs, ends)) < mpmath.mpf(10) ** -17 * min(map(abs, values)):
                 break
-        # T_{k+1}(x) = 2 x T_k(x) - T_{k-1}(x) at x = 2u
-        before, current = [mpmath.mpf(1)], [mpmath.mpf(0), mpmath.mpf(2)]
+        # T_{k+1}(x) = 2 x T_k(x) - T_{k-1}(x)
+        before, current = [mpmath.mpf(1)], [mpmath.mpf(0), 1 / half]
         total = [mpmath.mpf(0)] * (degree + 1)
-        total[0] = weights[0]
-        for weight in weights[1:]:
+        total[0] = _coefficient(values, angles, 0) / 2
+        for k in range(1, degree + 1):
+            weight = _coefficient(values, angles, k)
             for power, coefficient in enumerate(current):
                 total[power] += weight * coefficient
-            after = [mpmath.mpf(0), *(4 * a for a in current)]
+            after = [mpmath.mpf(0), *(2 / half * a for a in current)]
             for power, coefficient in enumerate(before):
                 after[power] -= coefficient
             before, current = current, after
         return [float(a) for a in reversed(total)]
+
+
+def _coefficient(values: Sequence[mpmath.mpf], angles: Sequence[mpmath.mpf], k: int) -> mpmath.mpf:
+    """Of T_k in the interpolating polynomial (twice it for k = 0)."""
+    return 2 * sum(v * mpmath.cos(k * a) for v, a in zip(values, angles, strict=True)) / len(values)
 
 
 def _horner(target: str, variable: str, coefficients: Sequence[float], *before: str) -> list[str]:
