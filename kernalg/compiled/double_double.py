@@ -68,6 +68,8 @@ __all__ = [  # noqa: RUF022, the order is that of dependence
     "dd_sin",
     "dd_cos",
     "dd_atan2",
+    "dd_quadrant",
+    "dd_rectified_power",
     "dd_atan",
     "dd_cofactor",
     "dd_asin",
@@ -320,8 +322,6 @@ def dd_rectified_moment(n, m, constant, c, s, leg):
     * for c > 0, v_+^m = v^m - (-1)^m (-v)_+^m, and E[u_+^n v^m] is a polynomial in x and y with positive terms, at
       least twice what is subtracted.
 
-    Orders (0, 0) and (1, 1) are psi/(2 pi) and (c psi + leg)/(2 pi), psi = atan2(leg, -c), as far as this does not cancel.
-
     Parameters
     ----------
     n, m : int
@@ -341,9 +341,6 @@ def dd_rectified_moment(n, m, constant, c, s, leg):
         size = dd_abs(c)
         x, y = dd_div(size, s), dd_div(leg, s)
         z = dd_scale(dd_div(dd_mul(leg, y), dd_add(s, size)), 0.5)
-    if m == n and (n == 0 or (n == 1 and 2.0 * c[0] > -s[0])):
-        angle = dd_mul(INV_TWO_PI, dd_atan2(y if s[0] == 0.0 else leg, dd_neg(c)))
-        return angle if n == 0 else dd_add(dd_mul(c, angle), dd_mul(INV_TWO_PI, leg))
     scale = dd_pow_int(s, m)
     total, term, k = (1.0, 0.0), (1.0, 0.0), 0.0
     while term[0] > 1e-33 * total[0]:
@@ -535,6 +532,29 @@ def dd_atan2(y, x):
     s, c = dd_sincos((a, 0.0))
     z = dd_div(dd_sub(dd_mul(y, c), dd_mul(x, s)), dd_add(dd_mul(x, c), dd_mul(y, s)))
     return dd_add_float(z, a)
+
+
+@njit(error_model="numpy")
+def dd_quadrant(c, s, leg):
+    """P(u > 0, v > 0) = atan2(leg, -c) / (2 pi); 1/4 for s = 0."""
+    if s[0] == 0.0:
+        return 0.25, 0.0
+    return dd_mul(INV_TWO_PI, dd_atan2(leg, dd_neg(c)))
+
+
+@njit(error_model="numpy")
+def dd_rectified_power(n, constant, c, s, leg, quadrant):
+    """E[u_+^n v_+^n] given K_0 = `dd_quadrant`: K_1 = c K_0 + leg/(2 pi), K_{j+1} = (2j+1) c K_j + j^2 leg^2 K_{j-1}.
+
+    For negative c, where the sums cancel (for n = 1 below -s/2), it is `dd_rectified_moment`.
+    """
+    if n > 0 and (c[0] < 0.0 if n > 1 else -2.0 * c[0] > s[0]):
+        return dd_rectified_moment(n, n, constant, c, s, leg)
+    before, moment = (0.0, 0.0), quadrant
+    for j in range(n):
+        lower = dd_mul(INV_TWO_PI, leg) if j == 0 else dd_mul_float(dd_mul(dd_mul(leg, leg), before), 1.0 * j * j)
+        before, moment = moment, dd_add(dd_mul_float(dd_mul(c, moment), 2.0 * j + 1.0), lower)
+    return moment
 
 
 @njit(error_model="numpy")

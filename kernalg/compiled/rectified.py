@@ -11,7 +11,7 @@ F is analytic but for y <= -1: about 22 Chebyshev coefficients on [0, 1] give it
 share an arctangent t (1 + y W(y)), because sin(alpha) - alpha cos(alpha) = 2 t y (1 - (1-y) W(y)) / (1+y): a ReLU
 layer needs one polynomial for kernel and derivative, and LLVM sees that they are the same.
 
-An error of s - |c|, a few units of s, is multiplied by (n+m+1)/(1+rho) as rho -> -1. Where that exceeds 2^11 units the
+An error of s - |c|, at most 1.7e-16 s, is multiplied by (n+m+1)/2 / (1+rho) as rho -> -1. Where that exceeds 1e-13, the
 functions return NaN, which asks for double-double.
 """
 
@@ -24,7 +24,7 @@ from functools import cache
 import mpmath
 import sympy as sp
 
-_GUARD = 2.0**-10
+_GUARD = 2.0**-11
 _DIGITS = 50
 
 _HEAD = '''
