@@ -27,7 +27,7 @@ import sympy as sp
 _GUARD = 2.0**-11
 _DIGITS = 50
 
-_HEAD = '''
+_HEAD = """
 
 @njit(error_model="numpy")
 def {name}(c, s, leg):
@@ -35,16 +35,16 @@ def {name}(c, s, leg):
     unknown = (c < 0.0) & (leg < {guard!r} * size)
 {body}
     return nan if unknown else (tail if c < 0.0 else {forward})
-'''
+"""
 # arctan(t) = t + t z W(z), z = t^2, after arctan(t) = pi/4 + arctan((t - 1)/(t + 1)) above tan(pi/8).
-_ANGLE = '''
+_ANGLE = """
 shifted = leg > {corner!r} * size
 t = (leg - size if shifted else leg) / (leg + size if shifted else size)
 z = t * t
 {horner}
 angle = fma(t * z, w, t)
 angle = {quarter!r} + angle if shifted else angle
-'''
+"""
 
 
 def name(n: int, m: int) -> str:
@@ -89,7 +89,10 @@ def _function(n: int, m: int) -> str:
         forward = f"whole{' * rho + tail' if m % 2 else ' - tail'}"
         body.append(f"whole = whole{scale}")
     return _HEAD.format(
-        name=name(n, m), body="\n".join("    " + line for line in body), guard=math.sqrt((n + m + 1) * _GUARD), forward=forward
+        name=name(n, m),
+        body="\n".join("    " + line for line in body),
+        guard=math.sqrt((n + m + 1) * _GUARD),
+        forward=forward,
     )
 
 
@@ -109,8 +112,12 @@ def forward_coefficients(n: int, m: int) -> list[float]:
     half_moment = sp.factorial2(n + m - 1) * (sp.S.Half if (n + m) % 2 == 0 else 1 / sp.sqrt(2 * sp.pi))
     total = sp.S.Zero
     for j in range(0, m + 1, 2):
-        total += sp.binomial(m, j) * sp.factorial2(j - 1) * rho ** (m - j) * (1 - rho**2) ** (j // 2) / (
-            sp.factorial2(n + m - 1) / sp.factorial2(n + m - j - 1)
+        total += (
+            sp.binomial(m, j)
+            * sp.factorial2(j - 1)
+            * rho ** (m - j)
+            * (1 - rho**2) ** (j // 2)
+            / (sp.factorial2(n + m - 1) / sp.factorial2(n + m - j - 1))
         )
     polynomial = sp.Poly(sp.expand(total), rho)
     return [float(sp.N(half_moment * polynomial.coeff_monomial(rho**k), 30)) for k in range(m, -1, -2)]

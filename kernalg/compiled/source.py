@@ -361,7 +361,8 @@ class _Builder:
         known = ", ".join(sorted({*_FUNCTIONS.values(), "asin", "acos", "atan", "sqrt", "Abs", "Piecewise"}))
         raise NoClosedForm(
             f"{head.__name__} cannot be compiled; a compiled formula may contain {known}, "
-            "bivariate_normal_cdf and rectified_moment. Rewrite the formula with these, or evaluate it with .value(..., digits=...)"
+            "bivariate_normal_cdf and rectified_moment. Rewrite the formula with these, or evaluate it with "
+            ".value(..., digits=...)"
         )
 
     def _moment(self, n: sp.Expr, m: sp.Expr, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr) -> int:

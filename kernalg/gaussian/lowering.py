@@ -65,4 +65,6 @@ def _powers(atoms: Atoms) -> Atoms:
 
 def _is_power(a: Atom) -> bool:
     gate = a.gate
-    return a.quadratic == 0 and a.linear == 0 and gate is not None and gate.is_step and gate.shift == 0 and gate.sign > 0
+    return (
+        a.quadratic == 0 and a.linear == 0 and gate is not None and gate.is_step and gate.shift == 0 and gate.sign > 0
+    )
