@@ -333,8 +333,8 @@ def dd_rectified_moment(n, m, constant, c, s, leg):
     Examples
     --------
     >>> third = dd_div(INV_TWO_PI, (3.0, 0.0))
-    >>> round(dd_rectified_moment(1, 1, third, (-0.6, 0.0), (1.0, 0.0), dd_cofactor((0.6, 0.0)))[0], 15)
-    0.038770388024793
+    >>> round(dd_rectified_moment(1, 1, third, (-0.6, 0.0), (1.0, 0.0), dd_cofactor((0.6, 0.0)))[0], 12)
+    0.038773783883
     """
     x, y, z = (0.0, 0.0), (1.0, 0.0), (0.5, 0.0)
     if s[0] != 0.0:

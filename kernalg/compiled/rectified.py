@@ -60,7 +60,7 @@ def text(orders: Sequence[tuple[int, int]]) -> str:
 @cache
 def _function(n: int, m: int) -> str:
     if (n, m) in ((0, 0), (1, 1)):
-        body = _angle()
+        body = [*_angle()]
         if n == 0:
             body.append(f"tail = angle * {1 / math.pi!r}")
             forward = "0.5 - tail"
@@ -124,11 +124,11 @@ def forward_coefficients(n: int, m: int) -> list[float]:
 
 
 @cache
-def _angle() -> list[str]:
+def _angle() -> tuple[str, ...]:
     """Statements for angle = arctan(leg/size), and w, z and shifted on the way."""
     corner = math.tan(math.pi / 8)
     horner = "\n".join(_horner("w", "u", _chebyshev(_arctangent, 0.0, corner**2), f"u = z - {corner**2 / 2!r}"))
-    return _ANGLE.format(corner=corner, horner=horner, quarter=math.pi / 4).strip().splitlines()
+    return tuple(_ANGLE.format(corner=corner, horner=horner, quarter=math.pi / 4).strip().splitlines())
 
 
 def _arctangent(z: mpmath.mpf) -> mpmath.mpf:

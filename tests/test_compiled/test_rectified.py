@@ -11,6 +11,7 @@ from kernalg.compiled.gram import compile_program
 from kernalg.compiled.gram_source import HEAD, indent, runtime_text
 from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
 from kernalg.compiled.printers import double_double_lines, float64_lines
+from kernalg.compiled.rectified import text
 from kernalg.compiled.shared import double_double_header
 from kernalg.compiled.source import freeze
 from kernalg.enclosure.balls import ball, ball_function, precision
@@ -148,3 +149,10 @@ def test_gram_of_opposite_and_zero_rows():
     X = np.array([[1.0, 2.0], [-1.0, -2.0], [0.0, 0.0], [1.0, 2.0]])
     K, _ = _network(1).both(X)
     assert K[0, 1] == 0.0 and (K[2] == 0.0).all() and K[0, 3] == K[0, 0]
+
+
+def test_text_does_not_depend_on_what_was_made_before():
+    """It names the module in the cache. The functions of a ReLU share the statements of their arctangent."""
+    body = text([(1, 1)])
+    assert body == text([(0, 0), (1, 1)]).removeprefix(text([(0, 0)]))
+    assert body.count("tail = ") == 1
