@@ -20,14 +20,13 @@ import sympy as sp
 
 from kernalg.compiled.gram import CompiledProgram, compile_program
 from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
-from kernalg.symbols import c, q1, q2
+from kernalg.symbols import c, q1, q2, rectified_moment
 
 DEPTH = 3
 
 
 def relu_network() -> CompiledProgram:
-    quadrant = sp.Rational(1, 4) + sp.asin(c / sp.sqrt(q1 * q2)) / (2 * sp.pi)
-    k = c * quadrant + sp.sqrt(q1 * q2 - c**2) / (2 * sp.pi)
+    k, quadrant = (rectified_moment(n, n, q1, q2, c) for n in (1, 0))
     relu = DualStep(k, quadrant, q1 / 2, sp.Rational(1, 2), sp.S.Zero, sp.S.Zero, "relu")
     dense, readout = DenseStep(sp.S(2), sp.S(0)), DenseStep(sp.S(1), sp.S(0))
     return compile_program(LayerProgram((dense, relu) * DEPTH + (readout,)))

@@ -17,6 +17,7 @@ from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number
 from kernalg.gaussian.atoms import Atom, Atoms, collect, from_pieces, reflect
 from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
+from kernalg.gaussian.lowering import lowered_expectation
 from kernalg.gaussian.pieces import Pieces
 from kernalg.gaussian.series import differentiate
 from kernalg.symbols import c, q1, q2, rho, x
@@ -83,6 +84,20 @@ class Dual:
         if self.kind == "distributional":
             return sp.diff(expectation(*self.atoms), c)
         return expectation(*self.atoms)
+
+    @cached_property
+    def lowered(self) -> sp.Expr:
+        """`expr` as it is compiled: moments of one-sided powers stay `rectified_moment`, which does not cancel.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> ka.activation("squared_relu").dual.lowered
+        rectified_moment(2, 2, q1, q2, c)
+        """
+        if self.kind == "distributional":
+            return sp.diff(lowered_expectation(*self.pieces), c)
+        return lowered_expectation(*self.pieces)
 
     @cached_property
     def normalized(self) -> sp.Expr:
@@ -250,7 +265,7 @@ class Dual:
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
         if self.has_closed_form:
-            return elementwise(self.expr, (q1, q2, c))
+            return elementwise(self.lowered, (q1, q2, c))
         f, g = self._functions_for_numbers()
         return lambda a, b, cov: numeric.values(f, g, a, b, cov)[()]
 

@@ -22,6 +22,11 @@ class GivenDual:
     factor: sp.Expr
 
     @property
+    def lowered(self) -> sp.Expr:
+        """What is compiled: `expr`."""
+        return self.expr
+
+    @property
     def derivative(self) -> GivenDual:
         """The tangent kernel's factor (not d/dc of `expr` for a map that is homogenised)."""
         return GivenDual(self.name, self.factor, sp.S.Zero)

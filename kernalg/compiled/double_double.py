@@ -53,6 +53,7 @@ __all__ = [  # noqa: RUF022, the order is that of dependence
     "dd_sqrt",
     "dd_pow_int",
     "dd_dot",
+    "dd_rectified_moment",
     "dd_expm1_small",
     "dd_exp_scaled",
     "dd_exp",
@@ -67,6 +68,8 @@ __all__ = [  # noqa: RUF022, the order is that of dependence
     "dd_sin",
     "dd_cos",
     "dd_atan2",
+    "dd_quadrant",
+    "dd_rectified_power",
     "dd_atan",
     "dd_cofactor",
     "dd_asin",
@@ -309,6 +312,58 @@ def dd_dot(x, y):
 
 
 @njit(error_model="numpy")
+def dd_rectified_moment(n, m, constant, c, s, leg):
+    """E[u_+^n v_+^m] / sqrt(q1)^(n-m) of a Gaussian pair, n >= m, relatively accurate also towards correlation -1.
+
+    With x = |c|/s, y = leg/s and z = (1 - x)/2 = leg^2 / (2 s (s + |c|)),
+
+    * E[u_+^n (-v)_+^m] (for c > 0; for c < 0 with v) = s^m ``constant`` y^(n+m+1) 2F1(n + 1, m + 1; (n+m+3)/2; z) with
+      z <= 1/2, all terms of whose series are positive;
+    * for c > 0, v_+^m = v^m - (-1)^m (-v)_+^m, and E[u_+^n v^m] is a polynomial in x and y with positive terms, at
+      least twice what is subtracted.
+
+    Parameters
+    ----------
+    n, m : int
+    constant : pair
+        The wedge's constant, n! m! (n+m)!! / (n+m+1)! divided by 2 pi, or by 2 sqrt(2 pi) when n + m is odd.
+    c, s, leg : pair
+        Covariance, s = sqrt(q1 q2) and leg = sqrt(s^2 - c^2). s = 0 is taken as correlation 0.
+
+    Examples
+    --------
+    >>> third = dd_div(INV_TWO_PI, (3.0, 0.0))
+    >>> round(dd_rectified_moment(1, 1, third, (-0.6, 0.0), (1.0, 0.0), dd_cofactor((0.6, 0.0)))[0], 12)
+    0.038773783883
+    """
+    x, y, z = (0.0, 0.0), (1.0, 0.0), (0.5, 0.0)
+    if s[0] != 0.0:
+        size = dd_abs(c)
+        x, y = dd_div(size, s), dd_div(leg, s)
+        z = dd_scale(dd_div(dd_mul(leg, y), dd_add(s, size)), 0.5)
+    scale = dd_pow_int(s, m)
+    total, term, k = (1.0, 0.0), (1.0, 0.0), 0.0
+    while term[0] > 1e-33 * total[0]:
+        factor = dd_div((1.0 * (n + 1 + k) * (m + 1 + k), 0.0), ((0.5 * (n + m + 3) + k) * (k + 1.0), 0.0))
+        term = dd_mul(dd_mul(term, z), factor)
+        total = dd_add(total, term)
+        k += 1.0
+    tail = dd_mul(dd_mul(constant, dd_pow_int(y, n + m + 1)), total)
+    if c[0] < 0.0:
+        return dd_mul(scale, tail)
+    # E[Z_+^order] of order n + m, then for j = 0, 2, ... the coefficients of x^(m-j) y^j
+    weight = dd_sqrt(INV_TWO_PI) if (n + m) % 2 else (0.5, 0.0)
+    for order in range(n + m - 1, 1, -2):
+        weight = dd_mul_float(weight, float(order))
+    whole = (0.0, 0.0)
+    for j in range(0, m + 1, 2):
+        powers = dd_mul(dd_pow_int(x, m - j), dd_pow_int(y, j))
+        whole = dd_add(whole, dd_mul(weight, powers))
+        weight = dd_div(dd_mul_float(weight, float((m - j) * (m - j - 1))), (float((j + 2) * (n + m - j - 1)), 0.0))
+    return dd_mul(scale, dd_add(whole, tail) if m % 2 else dd_sub(whole, tail))
+
+
+@njit(error_model="numpy")
 def dd_expm1_small(x):
     """exp(x) - 1 for |x| <= 0.36: Taylor's series at x/64, then six times (1 + s)^2 - 1 = 2s + s^2."""
     t = dd_scale(x, 0.015625)
@@ -477,6 +532,29 @@ def dd_atan2(y, x):
     s, c = dd_sincos((a, 0.0))
     z = dd_div(dd_sub(dd_mul(y, c), dd_mul(x, s)), dd_add(dd_mul(x, c), dd_mul(y, s)))
     return dd_add_float(z, a)
+
+
+@njit(error_model="numpy")
+def dd_quadrant(c, s, leg):
+    """P(u > 0, v > 0) = atan2(leg, -c) / (2 pi); 1/4 for s = 0."""
+    if s[0] == 0.0:
+        return 0.25, 0.0
+    return dd_mul(INV_TWO_PI, dd_atan2(leg, dd_neg(c)))
+
+
+@njit(error_model="numpy")
+def dd_rectified_power(n, constant, c, s, leg, quadrant):
+    """E[u_+^n v_+^n] given K_0 = `dd_quadrant`: K_1 = c K_0 + leg/(2 pi), K_{j+1} = (2j+1) c K_j + j^2 leg^2 K_{j-1}.
+
+    For negative c, where the sums cancel (for n = 1 below -s/2), it is `dd_rectified_moment`.
+    """
+    if n > 0 and (c[0] < 0.0 if n > 1 else -2.0 * c[0] > s[0]):
+        return dd_rectified_moment(n, n, constant, c, s, leg)
+    before, moment = (0.0, 0.0), quadrant
+    for j in range(n):
+        lower = dd_mul(INV_TWO_PI, leg) if j == 0 else dd_mul_float(dd_mul(dd_mul(leg, leg), before), 1.0 * j * j)
+        before, moment = moment, dd_add(dd_mul_float(dd_mul(c, moment), 2.0 * j + 1.0), lower)
+    return moment
 
 
 @njit(error_model="numpy")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from kernalg.compiled import rectified
 from kernalg.compiled.cache import helper_text
 from kernalg.compiled.layer_program import DualStep
 from kernalg.compiled.printers import double_double_lines, float64_lines
@@ -234,7 +235,8 @@ def runtime_text(*frozen: Frozen) -> str:
     """Text of the float64 helpers that the programs call."""
     called = {node.value for program in frozen for node in program.nodes if node.op == "call"}
     special = called & {"normal_cdf", "bivariate_normal_cdf"}
-    return helper_text("runtime") + (helper_text("special") if special else "")
+    moments = sorted({node.value for program in frozen for node in program.nodes if node.op == "moment"})
+    return helper_text("runtime") + (helper_text("special") if special else "") + rectified.text(moments)
 
 
 @dataclass(frozen=True, slots=True)

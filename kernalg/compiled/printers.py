@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from kernalg.compiled import rectified
 from kernalg.compiled.source import Frozen, Node, double_double
 
 # Products between these keep their low halves in double-double and their squares in float64.
@@ -149,6 +150,8 @@ def _float64_expression(node: Node, args: list[str]) -> str:
             return f"abs({args[0]})"
         case "call":
             return f"{node.value}({', '.join(args)})"
+        case "moment":
+            return f"{rectified.name(*node.value)}({', '.join(args)})"
         case "maximum" | "minimum":
             sign = ">" if node.op == "maximum" else "<"
             return f"{args[0]} if {args[0]} {sign} {args[1]} else {args[1]}"
@@ -169,6 +172,7 @@ def double_double_lines(frozen: Frozen, roots: Sequence[int], given: Mapping[int
     """
     names = dict(given)
     lines: list[str] = []
+    quadrants: dict[tuple[int, ...], str] = {}
     for i in _reachable(frozen, roots, given):
         node = frozen.nodes[i]
         if node.op == "number":
@@ -182,6 +186,16 @@ def double_double_lines(frozen: Frozen, roots: Sequence[int], given: Mapping[int
             lines.append(f"v{i} = dd_sqrt(dd_clamp({args[0]}, {size}, nudge))")
         elif node.op in ("gap", "leg"):
             lines.append(f"v{i} = dd_{node.op}({args[0]}, {args[1]}, nudge)")
+        elif node.op == "moment":
+            n, m = node.value
+            given_numbers = f"{double_double(rectified.tail_constant(n, m))}, {', '.join(args)}"
+            if n != m:
+                lines.append(f"v{i} = dd_rectified_moment({n}, {m}, {given_numbers})")
+                continue
+            if node.args not in quadrants:  # one arctangent for kernel and derivative
+                quadrants[node.args] = f"p{i}"
+                lines.append(f"p{i} = dd_quadrant({', '.join(args)})")
+            lines.append(f"v{i} = dd_rectified_power({n}, {given_numbers}, {quadrants[node.args]})")
         else:
             lines.append(f"v{i} = {_double_double_expression(node, args)}")
     return lines, [names[i] for i in roots]

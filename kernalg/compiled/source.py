@@ -22,7 +22,7 @@ import sympy as sp
 from sympy.core.relational import Relational
 
 from kernalg.errors import DomainError, NoClosedForm
-from kernalg.symbols import bivariate_normal_cdf, normal_cdf
+from kernalg.symbols import bivariate_normal_cdf, normal_cdf, rectified_moment
 
 # Functions of one or several arguments that both arithmetics have, under one name.
 _FUNCTIONS: dict[Any, str] = {
@@ -55,6 +55,8 @@ class Node:
     add         the signs of the terms, a tuple of +1 and -1
     gap, leg    None; m**2 - n**2 and its root, for args (m, n) with m >= 0
     mul, div, sqrt, maximum, minimum, sign, heaviside     None
+    moment      (n, m), n >= m: E[u_+^n v_+^m] / sqrt(q1)**(n - m), for args (c, s, leg)
+                with s = sqrt(q1 q2) and leg = sqrt(s**2 - c**2)
     call        the function's name
     select      the comparison: args are (left, right, value if true, value if false)
     ==========  =====================================================================
@@ -336,6 +338,8 @@ class _Builder:
             limits = [self.build(a) for a in expr.args[:2]]
             ratios = [self.divide(n, m), self.divide(opposite, m)]
             return self.node("call", *limits, *ratios, value="bivariate_normal_cdf", nonnegative=True)
+        if head is rectified_moment:
+            return self._moment(*expr.args)
         if head is sp.Abs:
             return self.node("call", self.build(expr.args[0]), value="abs", nonnegative=True)
         if head is sp.sign:
@@ -356,9 +360,19 @@ class _Builder:
             return self._piecewise(expr)
         known = ", ".join(sorted({*_FUNCTIONS.values(), "asin", "acos", "atan", "sqrt", "Abs", "Piecewise"}))
         raise NoClosedForm(
-            f"{head.__name__} cannot be compiled; a compiled formula may contain {known} and "
-            "bivariate_normal_cdf. Rewrite the formula with these, or evaluate it with .value(..., digits=...)"
+            f"{head.__name__} cannot be compiled; a compiled formula may contain {known}, "
+            "bivariate_normal_cdf and rectified_moment. Rewrite the formula with these, or evaluate it with "
+            ".value(..., digits=...)"
         )
+
+    def _moment(self, n: sp.Expr, m: sp.Expr, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr) -> int:
+        if not (n.is_Integer and m.is_Integer):
+            raise NoClosedForm(f"rectified_moment of orders {n}, {m} cannot be compiled; the orders must be integers")
+        root1, covariance = self.build(sp.sqrt(v1)), self.build(cov)
+        size = self.mul([root1, self.build(sp.sqrt(v2))])
+        leg = self.leg(size, covariance)
+        made = self.node("moment", covariance, size, leg, value=(int(n), int(m)), nonnegative=True)
+        return made if n == m else self.mul([self.power(root1, int(n - m)), made])
 
     def _ratio(self, ratio: sp.Expr) -> tuple[int, int, int]:
         """(n, m, sqrt(m**2 - n**2)) for a ratio n/m with m > 0."""

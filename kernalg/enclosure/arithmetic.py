@@ -253,6 +253,60 @@ def _bivariate_normal_cdf(kind: str, a: bool, h: Value, k: Value, r: Value) -> V
     return not_a_number(kind) if a and _meets_real_cut(r) else bivariate.complex(h, k, r)
 
 
+def _rectified_moment(kind: str, a: bool, n: Value, m: Value, v1: Value, v2: Value, cov: Value) -> Value:
+    """E[u_+^n v_+^m]: v1^(n/2) v2^(m/2) times its value at unit variances, a function of the correlation."""
+    if kind == COMPLEX and not a and all(_is_real(acb(v)) for v in (v1, v2, cov)):
+        return acb(_rectified_moment(REAL, a, n, m, *(acb(v).real for v in (v1, v2, cov))))
+    correlation = cov / _sqrt(kind_of(v1 * v2), a, v1 * v2)
+    if kind == SERIES:
+        unit = _moment_series(n, m, correlation)
+    elif kind == REAL:
+        # The derivative is n m times a moment, or a density: an increasing function.
+        unit = _increasing(lambda z: _wedge(n, m, z), (1 + correlation) / 2, 0, 1)
+    else:
+        z = (1 + correlation) / 2
+        on_cut = z.imag.contains(0) and not (z.real > 0 and z.real < 1)
+        unit = not_a_number(kind) if a and on_cut else _wedge(n, m, z)
+    for order, variance in ((n, v1), (m, v2)):
+        if not order.is_zero():
+            unit = unit * _half_power(kind_of(variance), a, variance, order)
+    return unit
+
+
+def _half_power(kind: str, a: bool, z: Value, order: arb) -> Value:
+    """z^(order/2)."""
+    n = order.unique_fmpz()
+    root = _sqrt(kind, a, z)
+    return root ** int(n) if n is not None else _general_power(kind, a, root, order)
+
+
+def _wedge(n: arb, m: arb, z: Value) -> Value:
+    """The moment at unit variances and correlation 2z - 1: R B(n+1, m+1) (4z)^(half + 1/2) 2F1(...; z)."""
+    half = (n + m) / 2
+    constant = arb(2) ** half * (half + 1).gamma() / (2 * arb.pi())
+    constant *= (n + 1).gamma() * (m + 1).gamma() / (n + m + 2).gamma()
+    return constant * (4 * z) ** (half + arb(0.5)) * z.hypgeom_2f1((1 + m - n) / 2, (1 + n - m) / 2, half + arb(1.5))
+
+
+def _moment_series(n: arb, m: arb, correlation: Value) -> Value:
+    """By Price's theorem d/drho M_nm = n m M_{n-1,m-1}, down to densities; integer orders n >= m only."""
+    if m.unique_fmpz() is None or n.unique_fmpz() is None:
+        return not_a_number(SERIES, correlation)
+    at = _constant_term(correlation)
+    if m > 0:
+        slope = n * m * _moment_series(n - 1, m - 1, correlation)
+    elif n > 0:
+        slope = n * _half_moment(n - 1) * (1 - correlation * correlation) ** ((n - 1) / 2) / (2 * arb.pi()).sqrt()
+    else:
+        slope = 1 / (2 * arb.pi() * (1 - correlation * correlation).sqrt())
+    return _increasing(lambda z: _wedge(n, m, z), (1 + at) / 2, 0, 1) + (slope * _derivative(correlation)).integral()
+
+
+def _half_moment(order: arb) -> arb:
+    """E[Z_+^order] of a standard Gaussian."""
+    return arb(2) ** (order / 2 - 1) * ((order + 1) / 2).gamma() / arb.pi().sqrt()
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Conditions and cases: three-valued truth, True, False or None (not decided by the intervals).
 
@@ -363,6 +417,7 @@ TABLE: dict[str, Callable[..., Value]] = {
     "Min": _minimum,
     "normal_cdf": _normal_cdf,
     "bivariate_normal_cdf": _bivariate_normal_cdf,
+    "rectified_moment": _rectified_moment,
     "less": _less,
     "less_equal": _less_equal,
     "equal": _equal,

@@ -23,7 +23,7 @@ from flint import acb, arb, arb_series, ctx, fmpq, fmpz
 
 from kernalg.enclosure.arithmetic import COMPLEX, REAL, SERIES, TABLE, Value, kind_of
 from kernalg.errors import DomainError, PrecisionError
-from kernalg.symbols import bivariate_normal_cdf, normal_cdf
+from kernalg.symbols import bivariate_normal_cdf, normal_cdf, rectified_moment
 
 _BITS_PER_DIGIT = math.log2(10)
 
@@ -172,7 +172,7 @@ _SAME_NAME: dict[Any, str] = {
     sp.sinh: "sinh", sp.cosh: "cosh", sp.tanh: "tanh", sp.asin: "asin", sp.acos: "acos", sp.atan: "atan",
     sp.atan2: "atan2", sp.erf: "erf", sp.erfc: "erfc", sp.erfi: "erfi", sp.gamma: "gamma", sp.Abs: "Abs",
     sp.sign: "sign", sp.Max: "Max", sp.Min: "Min", normal_cdf: "normal_cdf",
-    bivariate_normal_cdf: "bivariate_normal_cdf",
+    bivariate_normal_cdf: "bivariate_normal_cdf", rectified_moment: "rectified_moment",
     sp.And: "And", sp.Or: "Or", sp.Not: "Not", sp.Eq: "equal", sp.Lt: "less", sp.Le: "less_equal",
 }  # fmt: skip
 _CONSTANTS: dict[Any, Callable[[], arb]] = {

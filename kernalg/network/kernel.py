@@ -169,7 +169,7 @@ def _program(layers: tuple[Layer, ...]) -> LayerProgram:
         else:
             dual, slope = layer.dual, layer.dual.derivative
             same, opposite = (dual.diagonal, slope.diagonal), (dual.antidiagonal, slope.antidiagonal)
-            steps.append(DualStep(dual.expr, slope.expr, *same, *opposite, layer.name))
+            steps.append(DualStep(dual.lowered, slope.lowered, *same, *opposite, layer.name))
     return LayerProgram(tuple(steps), NetworkSpheres(layers))
 
 

@@ -9,6 +9,7 @@ import kernalg as ka
 from kernalg.derivation.checks import StepFails
 from kernalg.derivation.expectation import Expectation, Mean, quadrature
 from kernalg.derivation.normal_form import normal_form
+from kernalg.derivation.steps import Derivation
 from kernalg.derivation.typeset import formula, statement
 from kernalg.symbols import bivariate_normal_cdf, c, normal_cdf, q1, q2, rho, x
 
