@@ -236,7 +236,15 @@ class _Builder:
             gap = self.node("gap", m, n)
             return gap if factor == 1 else self.mul([self.number(factor), gap])
         terms = []
-        for term in sorted(expr.args, key=sp.default_sort_key):
+        rest = list(expr.args)
+        difference = _exponential_minus_one(expr)
+        if difference is not None:
+            factor, exponent, used = difference
+            rest = [term for term in rest if term not in used]
+            call = self.node("call", self.build(exponent), value="expm1")
+            sign = -1 if number_value(factor) < 0 else 1
+            terms.append((sign, call if sign * factor == 1 else self.mul([self.number(sign * factor), call])))
+        for term in sorted(rest, key=sp.default_sort_key):
             negative = number_value(term.as_independent(*term.free_symbols, as_Add=False)[0]) < 0
             terms.append((-1, self.build(-term)) if negative else (1, self.build(term)))
         return self.add(terms, floor)
@@ -247,6 +255,7 @@ class _Builder:
         below: list[int] = []
         factors = list(sp.Mul.make_args(expr))
         above.extend(self._damped_hyperbolic(factors))
+        above.extend(self._damped_cdf(factors))
         for factor in factors:
             if not factor.free_symbols:
                 numbers.append(factor)
@@ -275,6 +284,25 @@ class _Builder:
         name = "exp_sinh" if isinstance(hyperbolic[0], sp.sinh) else "exp_cosh"
         args = self.build(growth, 1), self.build(argument, 0 if name == "exp_sinh" else 1)
         return [self.node("call", *args, value=name, nonnegative=name == "exp_cosh")]
+
+    def _damped_cdf(self, factors: list[sp.Expr]) -> list[int]:
+        """exp(A) times a normal cdf, taken out of `factors`: inf * 0 for large A unless done as one."""
+        exponentials = [f for f in factors if isinstance(f, sp.exp) and f.free_symbols]
+        cdfs = [f for f in factors if isinstance(f, normal_cdf | bivariate_normal_cdf) and f.free_symbols]
+        if not exponentials or len(cdfs) != 1:
+            return []
+        for factor in (*exponentials, *cdfs):
+            factors.remove(factor)
+        growth = sp.Add(*(f.exp for f in exponentials))
+        if isinstance(cdfs[0], normal_cdf):
+            z = cdfs[0].args[0]
+            args = [self.build(part, 1) for part in (growth, _rational(growth - z**2 / 2), z)]
+            return [self.node("call", *args, value="exp_normal_cdf", nonnegative=True)]
+        parts = _quadrant(growth, *cdfs[0].args)
+        args = [self.build(part, 1) for part in (growth, *parts)]
+        n, m, opposite = self._ratio(cdfs[0].args[2])
+        args += [self.divide(n, m), self.divide(opposite, m)]
+        return [self.node("call", *args, value="exp_bivariate_normal_cdf", nonnegative=True)]
 
     def _power(self, base: sp.Expr, exponent: sp.Expr) -> list[int]:
         """Factors of base**exponent, the exponent not a negative number."""
@@ -320,6 +348,8 @@ class _Builder:
         head = expr.func
         if head is sp.exp:
             return self.mul(self._exponential(expr.args[0]))
+        if head is sp.log and isinstance(expr.args[0], sp.Add) and sp.S.One in expr.args[0].args:
+            return self.node("call", self.build(expr.args[0] - 1), value="log1p")
         if head in _FUNCTIONS:
             name = _FUNCTIONS[head]
             floor = 1 if name in _ABSOLUTE_ARGUMENT else 0
@@ -383,6 +413,56 @@ class _Builder:
             left, right = self.build(test.lhs), self.build(test.rhs)
             made = self.node("select", left, right, self.build(value), made, value=_COMPARISONS[type(test)])
         return made
+
+
+def _exponential_minus_one(expr: sp.Add) -> tuple[sp.Expr, sp.Expr, tuple[sp.Expr, sp.Expr]] | None:
+    """(b, A, terms) with b (exp(A) - 1) the sum of two terms of the sum; None when there are none."""
+    number = expr.as_coeff_add()[0]
+    if number == 0:
+        return None
+    for term in sorted(expr.args, key=sp.default_sort_key):
+        factor, power = term.as_independent(*term.free_symbols, as_Add=False)
+        if isinstance(power, sp.exp) and factor + number == 0:
+            return factor, power.exp, (number, term)
+    return None
+
+
+def _rational(expr: sp.Expr) -> sp.Expr:
+    """The expression in lowest terms where it is a rational function, else as it is."""
+    return sp.cancel(expr) if expr.is_rational_function() else expr
+
+
+def _quadrant(a: sp.Expr, h: sp.Expr, k: sp.Expr, r: sp.Expr) -> list[sp.Expr]:
+    """What `exp_bivariate_normal_cdf` takes after its exponent a: three exponents, the limits, the two corners.
+
+    The roots in h, k and r are those of variances: sums under them are positive, sqrt(X Y) = sqrt(X) sqrt(Y), and
+    what is formed here is a rational function but for one root.
+    """
+    known: dict[sp.Expr, sp.Dummy] = {}
+
+    def split(root: sp.Pow) -> sp.Expr:
+        factors = [known.setdefault(f, sp.Dummy(positive=True)) if f.is_Add else f for f in sp.Mul.make_args(root.base)]
+        return sp.Mul(*(f**root.exp for f in factors))
+
+    def is_root(part: sp.Expr) -> bool:
+        return isinstance(part, sp.Pow) and part.exp.is_Rational and part.exp.q == 2
+
+    h, k, r = (part.replace(is_root, split) for part in (h, k, r))
+    back = {dummy: value for value, dummy in known.items()}
+    difference, scale = sp.fraction(sp.together(1 - r**2))
+    quadratic = (h**2 - 2 * sp.expand(r * h * k) + k**2) * scale / (2 * difference)
+    exponents = [_rational(a - square.subs(back)) for square in (h**2 / 2, k**2 / 2, quadratic)]
+    square = _rational(difference.subs(back))
+
+    def corner(h: sp.Expr, k: sp.Expr) -> sp.Expr:
+        """(r h - k) / sqrt(1 - r**2); in the dual of ELU the root divides r h - k."""
+        common = sp.Mul(*(f.base for f in sp.Mul.make_args(k) if is_root(f)))
+        above = _rational(sp.expand((r * h - k) * sp.sqrt(common)).subs(back))
+        quotient, rest = sp.fraction(_rational(above / square))
+        ratio = quotient / rest * sp.sqrt(square) if rest.is_number else above / sp.sqrt(square)
+        return ratio * (sp.sqrt(scale) / sp.sqrt(common)).subs(back)
+
+    return [*exponents, h.subs(back), k.subs(back), corner(h, k), corner(k, h)]
 
 
 def _difference_of_squares(expr: sp.Add) -> tuple[sp.Expr, sp.Expr, sp.Expr] | None:
