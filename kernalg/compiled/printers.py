@@ -20,7 +20,8 @@ from kernalg.compiled.source import Frozen, Node, double_double
 _TINY, _HUGE = 1e-290, 1e300
 
 
-def _reachable(frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]) -> list[int]:
+def reachable(frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]) -> list[int]:
+    """The nodes that `roots` need, without those given, in order of evaluation."""
     seen: set[int] = set()
     stack = [i for i in roots if i not in given]
     while stack:
@@ -104,7 +105,7 @@ def float64_lines(
         loss = f" * ({size(bottom)} / {names[bottom]})" if inexact(bottom) else ""
         return f"abs({size(top)} / {names[bottom]}{loss})"
 
-    for i in _reachable(frozen, roots, given):
+    for i in reachable(frozen, roots, given):
         node = frozen.nodes[i]
         if node.op == "number":
             high = double_double(node.value)[0]
@@ -125,7 +126,7 @@ def float64_lines(
             if node.op == "leg":
                 lines.append(f"v{i} = sqrt(v{i})")
             continue
-        lines.append(f"v{i} = {_float64_expression(node, args)}")
+        lines.append(f"v{i} = {float64_expression(node, args)}")
         if is_guarded(frozen, i, exact_symbols):
             lines.append(f"s{i} = {' + '.join(size(j) for j in node.args)}")
             floor = frozen.floors.get(i, 0)
@@ -134,7 +135,8 @@ def float64_lines(
     return lines, [names[i] for i in roots]
 
 
-def _float64_expression(node: Node, args: list[str]) -> str:
+def float64_expression(node: Node, args: list[str]) -> str:
+    """The operation on float64 variables; not for a gap or a leg."""
     match node.op:
         case "add":
             text = "".join(f" {'+' if s > 0 else '-'} {a}" for s, a in zip(node.value, args, strict=True))
@@ -169,7 +171,7 @@ def double_double_lines(frozen: Frozen, roots: Sequence[int], given: Mapping[int
     """
     names = dict(given)
     lines: list[str] = []
-    for i in _reachable(frozen, roots, given):
+    for i in reachable(frozen, roots, given):
         node = frozen.nodes[i]
         if node.op == "number":
             names[i] = str(double_double(node.value))

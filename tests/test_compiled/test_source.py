@@ -24,7 +24,7 @@ def interpret(expr, symbols, values):
     frozen = freeze([expr], symbols)
     given = {i: node.value for i, node in enumerate(frozen.nodes) if node.op == "symbol"}
     lines, names = float64_lines(frozen, frozen.outputs, given, guard=2.0**-10, exact_symbols=True)
-    scope = {name: getattr(math, name) for name in ("sqrt", "exp", "sin", "cos", "sinh", "cosh", "erf", "erfc", "log")}
+    scope = {name: getattr(math, name) for name in ("sqrt", "exp", "sin", "cos", "sinh", "cosh", "erf", "erfc", "log", "log1p")}
     scope |= {"atan2": math.atan2, "normal_cdf": lambda z: math.erfc(-z / math.sqrt(2)) / 2, "abs": abs, "bad": False}
     scope["exp_sinh"] = lambda a, b: math.exp(a) * math.sinh(b)
     scope["exp_cosh"] = lambda a, b: math.exp(a) * math.cosh(b)
