@@ -34,7 +34,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "relu6": activation("relu6"),
     "probit": activation("probit"),
     "snake": activation("snake"),
-    "celu": activation("celu", alpha=2),
+    "celu": activation("celu", a=2),
     "selu": activation("selu"),
     "mexican_hat": activation("mexican_hat"),
     "x_exp": activation("x_exp"),

@@ -236,8 +236,8 @@ class _Printer:
                 bound = f"abs(v{i}) * (8.0 + {errors[0]} + {errors[1]}{odd})"
             case "atan2":
                 self.lines.append(plain)
-                moved = f"(abs({z[1]}) * {rounded[0]} + abs({z[0]}) * {rounded[1]})"
-                bound = f"2.0 * abs(v{i}) + {moved} / ({z[0]} * {z[0]} + {z[1]} * {z[1]})"
+                turn = f"(abs({z[1]}) * {rounded[0]} + abs({z[0]}) * {rounded[1]})"
+                bound = f"2.0 * abs(v{i}) + {turn} / ({z[0]} * {z[0]} + {z[1]} * {z[1]})"
             case "bivariate_normal_cdf":
                 # Of a tail, the probability and its derivatives are below exp(-h**2/2); d/dr is d/d(angle).
                 self.lines += [plain, f"t{i} = min({z[0]}, {z[1]}, 0.0)"]

@@ -88,7 +88,7 @@ def exp_sinh(a, b):
     outer = exp(a + size)
     inner = exp(-size)
     value = outer * (sinh_near_zero(size) * inner if size <= 1.0 else 0.5 * (1.0 - inner * inner))
-    return value if b >= 0.0 else -value
+    return value if b > 0.0 else (-value if b < 0.0 else b)  # also where the exponential is infinite
 
 
 @njit(error_model="numpy")
@@ -206,17 +206,19 @@ def pair_exp(a, a_low):
 
 @njit(error_model="numpy")
 def pair_exp_sinh(a, a_low, b, b_low):
-    """e**a sinh b for exponents that are pairs: a + |b| may cancel."""
+    """e**a sinh b for exponents that are pairs, since a + |b| may cancel; e**a may overflow."""
     high, low = pair_add(a, a_low, abs(b), b_low if b >= 0.0 else -b_low)
     size = abs(b)
+    half = pair_exp(0.5 * high, 0.5 * low)
     inner = exp(-size)
-    value = pair_exp(high, low) * (sinh_near_zero(size) * inner if size <= 1.0 else 0.5 * (1.0 - inner * inner))
-    return value if b >= 0.0 else -value
+    value = half * (sinh_near_zero(size) * inner if size <= 1.0 else 0.5 * (1.0 - inner * inner)) * half
+    return value if b > 0.0 else (-value if b < 0.0 else b)
 
 
 @njit(error_model="numpy")
 def pair_exp_cosh(a, a_low, b, b_low):
     """e**a cosh b for exponents that are pairs."""
     high, low = pair_add(a, a_low, abs(b), b_low if b >= 0.0 else -b_low)
+    half = pair_exp(0.5 * high, 0.5 * low)
     inner = exp(-abs(b))
-    return 0.5 * pair_exp(high, low) * (1.0 + inner * inner)
+    return half * (0.5 * (1.0 + inner * inner)) * half
