@@ -21,15 +21,14 @@ from kernalg.compiled.threads import threads
 from kernalg.errors import DomainError
 
 _CHUNK = 2**14
-# Errors, in units of 2**-53 |value|, up to which float64 is kept: 1.4e-14, and 1.1e-13 with bivariate normal terms,
-# which take some 50 microseconds in double-double.
-_LIMIT, _BIVARIATE_LIMIT = 128.0, 1024.0
+# Relative errors up to which float64 is kept; bivariate normal terms take some 50 microseconds in double-double.
+_TOLERANCE, _BIVARIATE_TOLERANCE = 2e-14, 5e-13
 
 
 def elementwise(expr: sp.Expr, symbols: Sequence[sp.Symbol]) -> Elementwise:
     """`expr` as a float64 function of arrays, one argument a symbol, broadcast against each other.
 
-    The relative error is below 2e-14, and below 2e-13 with bivariate normal terms, also where the formula cancels:
+    The relative error is below 2e-14, and below 5e-13 with bivariate normal terms, also where the formula cancels:
     there the value is computed in double-double, the arguments taken as the exact numbers they are, with an absolute
     error of about 1e-30 times the largest term. NaN where the formula has no real value; a square root of a difference
     that is negative by at most 4 units in the last place is 0.
@@ -107,8 +106,8 @@ class Elementwise:
         frozen, given = self._frozen
         lines, ((value, error),) = bounded_lines(frozen, frozen.outputs, given)
         bivariate = any(node.op == "call" and "bivariate" in node.value for node in frozen.nodes)
-        limit = _BIVARIATE_LIMIT if bivariate else _LIMIT
-        kept = f"out[i] = {value} if {error} <= {limit} * abs({value}) else nan"
+        limit = 2.0**53 * (_BIVARIATE_TOLERANCE if bivariate else _TOLERANCE)
+        kept = f"out[i] = {value} if {error} <= {limit!r} * abs({value}) else nan"
         body = [*self._loads(frozen), *lines, kept]
         body.append("marked += not abs(out[i]) < np.inf")
         return HEAD + runtime_text(frozen) + self._function("int64", ["marked = 0"], body, ["return marked"])
