@@ -304,16 +304,14 @@ def _features(kind: int, dual: _Dual, role: int) -> str:
     nodes = dual.features1 if role == 1 else dual.features2
     symbol = f"q{role}"
     given = {i: "q" for i, node in enumerate(dual.pair.nodes) if node.value == symbol and node.op == "symbol"}
-    lines, names = float64_lines(dual.pair, nodes, given, guard=GUARD, exact_symbols=False)
+    lines, names = float64_lines(dual.pair, nodes, given, guard=GUARD)
     body = ["bad = False", *lines, f"return {''.join(name + ', ' for name in names)}bad"]
     return f'\n@njit(error_model="numpy")\ndef features{role}_{kind}(q):\n{indent(body, 1)}\n\n'
 
 
 def _diagonal(kind: int, dual: _Dual) -> str:
     given = {i: "q" for i, node in enumerate(dual.diagonal.nodes) if node.op == "symbol"}
-    lines, (k, derivative) = float64_lines(
-        dual.diagonal, dual.diagonal.outputs, given, guard=GUARD, exact_symbols=False
-    )
+    lines, (k, derivative) = float64_lines(dual.diagonal, dual.diagonal.outputs, given, guard=GUARD)
     body = ["bad = False", *lines, f"return {k}, {derivative}, bad"]
     return f'\n@njit(error_model="numpy")\ndef diagonal_{kind}(q):\n{indent(body, 1)}\n\n'
 
@@ -341,7 +339,7 @@ def _step(kind: int, dual: _Dual) -> str:
     given |= {i: "c" for i, node in enumerate(dual.pair.nodes) if node.op == "symbol" and node.value == "c"}
     k_at, derivative_at = dual.width - 2, dual.width - 1
     scales = {"k_scale": f"a{k_at} * b{k_at}", "derivative_scale": f"a{derivative_at} * b{derivative_at}"}
-    lines, names = float64_lines(dual.pair, dual.pair.outputs, given, guard=GUARD, exact_symbols=False, scales=scales)
+    lines, names = float64_lines(dual.pair, dual.pair.outputs, given, guard=GUARD, scales=scales)
     text = "\n".join(lines)
     numbers1 = [n for n in range(dual.width) if n < len(dual.features1) or f"a{n} *" in text]
     numbers2 = [n for n in range(dual.width) if n < len(dual.features2) or f"* b{n}" in text]

@@ -1,10 +1,10 @@
 """Frozen programs printed as statements, in float64 and in double-double.
 
-* **float64 with guards.** A sum whose terms may cancel carries the test ``|sum| < guard * size``. Its size is
-  the sum of the sizes of its terms; the size of a product is the product of the sizes; of anything else, the
-  absolute value. So rounding errors are a few ``2**-53 * size``, and while no test fires, no sum has lost more
-  than ``log2(1/guard)`` bits: with ``guard = 2**-10`` a relative error of about ``2**-53 * 2**10 = 1.1e-13``. When
-  one fires, the flag ``bad`` is set, and the caller computes that entry again.
+* **float64 with guards**, for Gram matrices (`running_error` has the form for exact arguments). A sum whose terms may
+  cancel carries the test ``|sum| < guard * size``. Its size is the sum of the sizes of its terms; the size of a product
+  is the product of the sizes; of anything else, the absolute value. So rounding errors are a few ``2**-53 * size``, and
+  while no test fires, no sum has lost more than ``log2(1/guard)`` bits: with ``guard = 2**-10`` a relative error of
+  about ``2**-53 * 2**10 = 1.1e-13``. When one fires, the flag ``bad`` is set, and the caller computes that entry again.
 * **double-double**, about 31 digits, for the entries that were flagged.
 
 So no formula needs a hand-made form for the places where it cancels.
@@ -32,24 +32,12 @@ def reachable(frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]) ->
     return sorted(seen)
 
 
-def is_leaf(frozen: Frozen, i: int) -> bool:
-    """A symbol, a number, or a number times a symbol."""
-    node = frozen.nodes[i]
-    if node.op == "mul":
-        return all(frozen.nodes[j].op in ("symbol", "number") for j in node.args) and (
-            sum(frozen.nodes[j].op == "symbol" for j in node.args) == 1
-        )
-    return node.op in ("symbol", "number")
-
-
-def is_guarded(frozen: Frozen, i: int, exact_symbols: bool) -> bool:
+def is_guarded(frozen: Frozen, i: int) -> bool:
     """Whether node i is a sum whose terms can cancel to something inaccurate."""
     node = frozen.nodes[i]
     if node.op != "add" or frozen.nonnegative[i]:
         return False
-    if all(s < 0 and frozen.nonnegative[j] for s, j in zip(node.value, node.args, strict=True)):
-        return False
-    return not (exact_symbols and all(is_leaf(frozen, j) for j in node.args))
+    return not all(s < 0 and frozen.nonnegative[j] for s, j in zip(node.value, node.args, strict=True))
 
 
 def float64_lines(
@@ -58,7 +46,6 @@ def float64_lines(
     given: Mapping[int, str],
     *,
     guard: float,
-    exact_symbols: bool,
     scales: Mapping[str, str] | None = None,
 ) -> tuple[list[str], list[str]]:
     """Statements computing `roots` in float64 and the names they end in.
@@ -69,8 +56,6 @@ def float64_lines(
         Nodes that are already in variables, and those variables.
     guard
         The factor of the cancellation test.
-    exact_symbols
-        Whether the symbols are exact, so that a sum of symbols and numbers alone needs no test.
     scales
         For named floors, the expression of the scale.
 
@@ -87,7 +72,7 @@ def float64_lines(
         node = frozen.nodes[i]
         if i in given or node.op not in ("add", "mul", "div", "gap"):
             return False
-        return node.op == "gap" or is_guarded(frozen, i, exact_symbols) or any(inexact(j) for j in node.args)
+        return node.op == "gap" or is_guarded(frozen, i) or any(inexact(j) for j in node.args)
 
     def size(i: int) -> str:
         """What the error of node i is a few 2**-53 of."""
@@ -97,7 +82,7 @@ def float64_lines(
         if node.op == "gap":
             return f"s{i} * s{i}"
         if node.op == "add":
-            return f"s{i}" if is_guarded(frozen, i, exact_symbols) else f"({' + '.join(map(size, node.args))})"
+            return f"s{i}" if is_guarded(frozen, i) else f"({' + '.join(map(size, node.args))})"
         if node.op == "mul":
             return " * ".join(map(size, node.args))
         top, bottom = node.args
@@ -127,7 +112,7 @@ def float64_lines(
                 lines.append(f"v{i} = sqrt(v{i})")
             continue
         lines.append(f"v{i} = {float64_expression(node, args)}")
-        if is_guarded(frozen, i, exact_symbols):
+        if is_guarded(frozen, i):
             lines.append(f"s{i} = {' + '.join(size(j) for j in node.args)}")
             floor = frozen.floors.get(i, 0)
             extra = "" if floor == 0 else f" + {(scales or {})[floor] if isinstance(floor, str) else float(floor)}"

@@ -8,7 +8,9 @@ Two rewrites keep cancellation small and the inverse sine well conditioned at it
     P - S**2        =  (sqrt(P) - S) * (sqrt(P) + S)
     asin(S/sqrt(P)) =  atan2(S, sqrt(P - S**2))
 
-Such a difference is an operation of its own, `gap`, and its root another, `leg` (of a right triangle).
+Such a difference is an operation of its own, `gap`, and its root another, `leg` (of a right triangle). Exponentials are
+joined to what they multiply where that may be small (hyperbolic functions, normal distribution functions: `rewrites`),
+and exp(A) - 1 and log(1 + A) have functions of their own.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import mpmath
 import sympy as sp
 from sympy.core.relational import Relational
 
+from kernalg.compiled.rewrites import exponential_minus_one, quadrant, rational
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.symbols import bivariate_normal_cdf, normal_cdf
 
@@ -237,7 +240,7 @@ class _Builder:
             return gap if factor == 1 else self.mul([self.number(factor), gap])
         terms = []
         rest = list(expr.args)
-        difference = _exponential_minus_one(expr)
+        difference = exponential_minus_one(expr)
         if difference is not None:
             factor, exponent, used = difference
             rest = [term for term in rest if term not in used]
@@ -296,9 +299,9 @@ class _Builder:
         growth = sp.Add(*(f.exp for f in exponentials))
         if isinstance(cdfs[0], normal_cdf):
             z = cdfs[0].args[0]
-            args = [self.build(part, 1) for part in (growth, _rational(growth - z**2 / 2), z)]
+            args = [self.build(part, 1) for part in (growth, rational(growth - z**2 / 2), z)]
             return [self.node("call", *args, value="exp_normal_cdf", nonnegative=True)]
-        parts = _quadrant(growth, *cdfs[0].args)
+        parts = quadrant(growth, *cdfs[0].args)
         args = [self.build(part, 1) for part in (growth, *parts)]
         n, m, opposite = self._ratio(cdfs[0].args[2])
         args += [self.divide(n, m), self.divide(opposite, m)]
@@ -413,56 +416,6 @@ class _Builder:
             left, right = self.build(test.lhs), self.build(test.rhs)
             made = self.node("select", left, right, self.build(value), made, value=_COMPARISONS[type(test)])
         return made
-
-
-def _exponential_minus_one(expr: sp.Add) -> tuple[sp.Expr, sp.Expr, tuple[sp.Expr, sp.Expr]] | None:
-    """(b, A, terms) with b (exp(A) - 1) the sum of two terms of the sum; None when there are none."""
-    number = expr.as_coeff_add()[0]
-    if number == 0:
-        return None
-    for term in sorted(expr.args, key=sp.default_sort_key):
-        factor, power = term.as_independent(*term.free_symbols, as_Add=False)
-        if isinstance(power, sp.exp) and factor + number == 0:
-            return factor, power.exp, (number, term)
-    return None
-
-
-def _rational(expr: sp.Expr) -> sp.Expr:
-    """The expression in lowest terms where it is a rational function, else as it is."""
-    return sp.cancel(expr) if expr.is_rational_function() else expr
-
-
-def _quadrant(a: sp.Expr, h: sp.Expr, k: sp.Expr, r: sp.Expr) -> list[sp.Expr]:
-    """What `exp_bivariate_normal_cdf` takes after its exponent a: three exponents, the limits, the two corners.
-
-    The roots in h, k and r are those of variances: sums under them are positive, sqrt(X Y) = sqrt(X) sqrt(Y), and
-    what is formed here is a rational function but for one root.
-    """
-    known: dict[sp.Expr, sp.Dummy] = {}
-
-    def split(root: sp.Pow) -> sp.Expr:
-        factors = [known.setdefault(f, sp.Dummy(positive=True)) if f.is_Add else f for f in sp.Mul.make_args(root.base)]
-        return sp.Mul(*(f**root.exp for f in factors))
-
-    def is_root(part: sp.Expr) -> bool:
-        return isinstance(part, sp.Pow) and part.exp.is_Rational and part.exp.q == 2
-
-    h, k, r = (part.replace(is_root, split) for part in (h, k, r))
-    back = {dummy: value for value, dummy in known.items()}
-    difference, scale = sp.fraction(sp.together(1 - r**2))
-    quadratic = (h**2 - 2 * sp.expand(r * h * k) + k**2) * scale / (2 * difference)
-    exponents = [_rational(a - square.subs(back)) for square in (h**2 / 2, k**2 / 2, quadratic)]
-    square = _rational(difference.subs(back))
-
-    def corner(h: sp.Expr, k: sp.Expr) -> sp.Expr:
-        """(r h - k) / sqrt(1 - r**2); in the dual of ELU the root divides r h - k."""
-        common = sp.Mul(*(f.base for f in sp.Mul.make_args(k) if is_root(f)))
-        above = _rational(sp.expand((r * h - k) * sp.sqrt(common)).subs(back))
-        quotient, rest = sp.fraction(_rational(above / square))
-        ratio = quotient / rest * sp.sqrt(square) if rest.is_number else above / sp.sqrt(square)
-        return ratio * (sp.sqrt(scale) / sp.sqrt(common)).subs(back)
-
-    return [*exponents, h.subs(back), k.subs(back), corner(h, k), corner(k, h)]
 
 
 def _difference_of_squares(expr: sp.Add) -> tuple[sp.Expr, sp.Expr, sp.Expr] | None:
