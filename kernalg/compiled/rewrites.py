@@ -52,9 +52,9 @@ def quadrant(a: sp.Expr, h: sp.Expr, k: sp.Expr, r: sp.Expr) -> list[sp.Expr]:
     def corner(h: sp.Expr, k: sp.Expr) -> sp.Expr:
         """(r h - k) / sqrt(1 - r**2); in the dual of ELU the root divides r h - k."""
         common = sp.Mul(*(f.base for f in sp.Mul.make_args(k) if is_root(f)))
-        above = rational(sp.expand((r * h - k) * sp.sqrt(common)).subs(back))
+        above, below = sp.fraction(rational(sp.expand((r * h - k) * sp.sqrt(common)).subs(back)))
         quotient, rest = sp.fraction(rational(above / square))
         ratio = quotient / rest * sp.sqrt(square) if rest.is_number else above / sp.sqrt(square)
-        return ratio * (sp.sqrt(scale) / sp.sqrt(common)).subs(back)
+        return ratio / below * (sp.sqrt(scale) / sp.sqrt(common)).subs(back)
 
     return [*exponents, h.subs(back), k.subs(back), corner(h, k), corner(k, h)]
