@@ -105,6 +105,8 @@ class _Printer:
             getattr(self, f"_{node.op}")(i, node, in_pairs)
         elif node.op == "call":
             self._call(i, node)
+        elif node.op == "moment":
+            self._moment(i, node)
         else:
             self._choice(i, node)
 
@@ -256,6 +258,15 @@ class _Printer:
                 self.lines.append(plain)
                 bound = _ONE_ARGUMENT[name].format(v=f"v{i}", z=z[0], r=rounded[0])
         self.set(i, [bound])
+
+    def _moment(self, i: int, node: Node) -> None:
+        """E[u_+^n v_+^m], which falls to 0 like leg**(n + m + 1) as rho -> -1."""
+        _, s, leg = (self.value[j] for j in node.args)
+        moved = [self.rounded(j) or "0.0" for j in node.args]
+        order = float(sum(node.value) + 1)
+        self.lines.append(f"v{i} = {float64_expression(node, [self.value[j] for j in node.args])}")
+        inherited = f"({moved[0]} + {moved[1]}) / {s} + {moved[2]} / {leg}"
+        self.set(i, [f"v{i} * ({8.0 + 4.0 * order} + {order} * ({inherited}))"])
 
     def _choice(self, i: int, node: Node) -> None:
         """A branch is not trusted where the error of what decides it reaches over."""
