@@ -34,7 +34,26 @@ ACTIVATIONS: dict[str, Activation] = {
     "relu6": activation("relu6"),
     "probit": activation("probit"),
     "snake": activation("snake"),
-    "x*exp(-x**2/2)": activation("x*exp(-x**2/2)"),
+    "celu": activation("celu", a=2),
+    "selu": activation("selu"),
+    "mexican_hat": activation("mexican_hat"),
+    "x_exp": activation("x_exp"),
+    "x_sin": activation("x_sin"),
+    "sinh": activation("sinh"),
+    "cosh": activation("cosh"),
+    **{
+        text: activation(text)
+        for text in (
+            "sin(2*x+1)",
+            "erf(x+1/2)",
+            "x*normal_cdf(2*x)",
+            "x*exp(-x**2/2)",
+            "max(x,0)*exp(-x**2/2)",
+            "exp(-x**2/2)*normal_cdf(x)",
+            "exp(x)*Heaviside(-x)",
+            "exp(x)*normal_cdf(x/2)",
+        )
+    },
 }
 
 

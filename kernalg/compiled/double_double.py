@@ -75,6 +75,7 @@ __all__ = [  # noqa: RUF022, the order is that of dependence
     "dd_asin",
     "dd_acos",
     "dd_exp_minus_square",
+    "dd_tail_sum",
     "dd_erf_and_erfc",
     "dd_erf",
     "dd_erfc",
@@ -84,6 +85,10 @@ __all__ = [  # noqa: RUF022, the order is that of dependence
     "dd_wedge",
     "dd_corner",
     "dd_bivariate_normal_cdf",
+    "dd_erfcx",
+    "dd_exp_normal_cdf",
+    "dd_scaled_wedge",
+    "dd_exp_bivariate_normal_cdf",
 ]
 
 # The constants are pairs, or rows [hi, lo] and [node hi, node lo, weight hi, weight lo]; the tests recompute them.
@@ -596,6 +601,16 @@ def dd_exp_minus_square(x, scale):
 
 
 @njit(error_model="numpy")
+def dd_tail_sum(x, square):
+    """The trapezoidal rule of step 8^(-1/2) for (2 x / pi) int_0^inf exp(-t^2) / (t^2 + x^2) dt."""
+    total = dd_div((0.5, 0.0), square)
+    for n in range(1, 26):
+        weight = (TAIL_WEIGHTS[n - 1, 0], TAIL_WEIGHTS[n - 1, 1])
+        total = dd_add(total, dd_div(weight, dd_add_float(square, 0.125 * n * n)))
+    return dd_mul(dd_mul(TAIL_FACTOR, x), total)
+
+
+@njit(error_model="numpy")
 def dd_erf_and_erfc(x, square, decay):
     """``(erf x, erfc x)`` for x >= 0, given its square and decay = exp(-square), both relatively accurate.
 
@@ -613,11 +628,7 @@ def dd_erf_and_erfc(x, square, decay):
             total = dd_add_float(total, 1.0)
         erf = dd_mul(dd_mul(TWO_OVER_SQRT_PI, x), dd_mul(decay, total))
         return erf, dd_sub((1.0, 0.0), erf)
-    total = dd_div((0.5, 0.0), square)
-    for n in range(1, 26):
-        weight = (TAIL_WEIGHTS[n - 1, 0], TAIL_WEIGHTS[n - 1, 1])
-        total = dd_add(total, dd_div(weight, dd_add_float(square, 0.125 * n * n)))
-    erfc = dd_mul(dd_mul(TAIL_FACTOR, x), dd_mul(decay, total))
+    erfc = dd_mul(decay, dd_tail_sum(x, square))
     if x[0] < 8.0:
         pole = dd_add_float(dd_exp_scaled(dd_mul(TAIL_PERIOD, x), 0), -1.0)
         erfc = dd_sub(erfc, dd_div((2.0, 0.0), pole))
@@ -791,4 +802,70 @@ def dd_bivariate_normal_cdf(h, k, r, s):
     total = dd_add(tails, values)
     if h[0] > 0.0 and k[0] > 0.0:
         return dd_add(dd_add(p_centre, q_centre), total)
+    return (0.0, 0.0) if total[0] < 0.0 else total
+
+
+@njit(error_model="numpy")
+def dd_erfcx(x):
+    """exp(x^2) erfc(x) for x >= 0."""
+    square = dd_mul(x, x)
+    if x[0] < 0.5:
+        return dd_mul(dd_exp(square), dd_erf_and_erfc(x, square, dd_exp_minus_square(x, 1.0))[1])
+    total = dd_tail_sum(x, square)
+    if x[0] < 8.0:
+        pole = dd_add_float(dd_exp_scaled(dd_mul(TAIL_PERIOD, x), 0), -1.0)
+        total = dd_sub(total, dd_div(dd_exp_scaled(square, 1), pole))
+    return total
+
+
+@njit(error_model="numpy")
+def dd_exp_normal_cdf(a, b, z):
+    """exp(a) P(Z < z), given b = a - z^2/2: exp(b) erfcx(-z / sqrt 2) / 2 for z < 0."""
+    if z[0] < 0.0:
+        return dd_scale(dd_mul(dd_exp(b), dd_erfcx(dd_mul(INV_SQRT2, dd_neg(z)))), 0.5)
+    return dd_mul(dd_exp(a), dd_normal_cdf(z))
+
+
+@njit(error_model="numpy")
+def dd_scaled_wedge(p, g, a, h, r):
+    """``(m, v)`` with e^a W(p, g) = m e^a P(X > p) + v as in `dd_wedge`, given a - p^2/2 and a - (p^2 + g^2)/2."""
+    b = dd_abs(g)
+    multiple = 0.0
+    if b[0] > 2.0:
+        length = (152.0 / (b[0] + math.sqrt(b[0] * b[0] + 152.0)), 0.0)
+        value = dd_mul(dd_exp(r), dd_mul(INV_TWO_PI, dd_wedge_integral(p, b, length)))
+    elif b[0] <= p[0]:
+        multiple = 0.5
+        value = dd_neg(dd_mul(dd_exp(h), dd_mul(INV_TWO_PI, dd_wedge_integral(p, (0.0, 0.0), b))))
+    else:
+        decay = dd_exp_minus_square(b, 0.5)
+        centre = dd_normal_parts(p, dd_exp_minus_square(p, 0.5))[0]
+        inner = dd_mul(dd_mul(INV_TWO_PI, decay), dd_wedge_integral(b, (0.0, 0.0), p))
+        value = dd_mul(dd_exp(a), dd_sub(inner, dd_mul(centre, dd_normal_parts(b, decay)[1])))
+    if g[0] < 0.0:
+        return 1.0 - multiple, dd_neg(value)
+    return multiple, value
+
+
+@njit(error_model="numpy")
+def dd_exp_bivariate_normal_cdf(a, h_rest, k_rest, rest, h, k, h_corner, k_corner, r, s):
+    """exp(a) P(U < h, V < k) for standard Gaussians of correlation r, also where exp(a) overflows.
+
+    Given are, simplified as formulas, a - h^2/2, a - k^2/2, a - (h^2 - 2 r h k + k^2) / (2 s^2), and the corners
+    (r h - k) / s and (r k - h) / s. The pieces are those of `dd_bivariate_normal_cdf`, each with its own exponent.
+    """
+    p, q = dd_abs(h), dd_abs(k)
+    if (h[0] > 0.0 and k[0] > 0.0) or (p[0] < 1e-100 and q[0] < 1e-100):
+        return dd_mul(dd_exp(a), dd_bivariate_normal_cdf(h, k, r, s))
+    p_multiple, p_value = dd_scaled_wedge(p, h_corner, a, h_rest, rest)
+    q_multiple, q_value = dd_scaled_wedge(q, k_corner, a, k_rest, rest)
+    if p_multiple > 0.0:
+        p_value = dd_add(p_value, dd_scale(dd_exp_normal_cdf(a, h_rest, dd_neg(p)), p_multiple))
+    if q_multiple > 0.0:
+        q_value = dd_add(q_value, dd_scale(dd_exp_normal_cdf(a, k_rest, dd_neg(q)), q_multiple))
+    if h[0] > 0.0:
+        p_value = dd_neg(p_value)
+    if k[0] > 0.0:
+        q_value = dd_neg(q_value)
+    total = dd_add(p_value, q_value)
     return (0.0, 0.0) if total[0] < 0.0 else total

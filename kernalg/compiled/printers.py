@@ -1,10 +1,10 @@
 """Frozen programs printed as statements, in float64 and in double-double.
 
-* **float64 with guards.** A sum whose terms may cancel carries the test ``|sum| < guard * size``. Its size is
-  the sum of the sizes of its terms; the size of a product is the product of the sizes; of anything else, the
-  absolute value. So rounding errors are a few ``2**-53 * size``, and while no test fires, no sum has lost more
-  than ``log2(1/guard)`` bits: with ``guard = 2**-10`` a relative error of about ``2**-53 * 2**10 = 1.1e-13``. When
-  one fires, the flag ``bad`` is set, and the caller computes that entry again.
+* **float64 with guards**, for Gram matrices (`running_error` has the form for exact arguments). A sum whose terms may
+  cancel carries the test ``|sum| < guard * size``. Its size is the sum of the sizes of its terms; the size of a product
+  is the product of the sizes; of anything else, the absolute value. So rounding errors are a few ``2**-53 * size``, and
+  while no test fires, no sum has lost more than ``log2(1/guard)`` bits: with ``guard = 2**-10`` a relative error of
+  about ``2**-53 * 2**10 = 1.1e-13``. When one fires, the flag ``bad`` is set, and the caller computes that entry again.
 * **double-double**, about 31 digits, for the entries that were flagged.
 
 So no formula needs a hand-made form for the places where it cancels.
@@ -21,7 +21,8 @@ from kernalg.compiled.source import Frozen, Node, double_double
 _TINY, _HUGE = 1e-290, 1e300
 
 
-def _reachable(frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]) -> list[int]:
+def reachable(frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]) -> list[int]:
+    """The nodes that `roots` need, without those given, in order of evaluation."""
     seen: set[int] = set()
     stack = [i for i in roots if i not in given]
     while stack:
@@ -32,24 +33,12 @@ def _reachable(frozen: Frozen, roots: Sequence[int], given: Mapping[int, str]) -
     return sorted(seen)
 
 
-def is_leaf(frozen: Frozen, i: int) -> bool:
-    """A symbol, a number, or a number times a symbol."""
-    node = frozen.nodes[i]
-    if node.op == "mul":
-        return all(frozen.nodes[j].op in ("symbol", "number") for j in node.args) and (
-            sum(frozen.nodes[j].op == "symbol" for j in node.args) == 1
-        )
-    return node.op in ("symbol", "number")
-
-
-def is_guarded(frozen: Frozen, i: int, exact_symbols: bool) -> bool:
+def is_guarded(frozen: Frozen, i: int) -> bool:
     """Whether node i is a sum whose terms can cancel to something inaccurate."""
     node = frozen.nodes[i]
     if node.op != "add" or frozen.nonnegative[i]:
         return False
-    if all(s < 0 and frozen.nonnegative[j] for s, j in zip(node.value, node.args, strict=True)):
-        return False
-    return not (exact_symbols and all(is_leaf(frozen, j) for j in node.args))
+    return not all(s < 0 and frozen.nonnegative[j] for s, j in zip(node.value, node.args, strict=True))
 
 
 def float64_lines(
@@ -58,7 +47,6 @@ def float64_lines(
     given: Mapping[int, str],
     *,
     guard: float,
-    exact_symbols: bool,
     scales: Mapping[str, str] | None = None,
 ) -> tuple[list[str], list[str]]:
     """Statements computing `roots` in float64 and the names they end in.
@@ -69,8 +57,6 @@ def float64_lines(
         Nodes that are already in variables, and those variables.
     guard
         The factor of the cancellation test.
-    exact_symbols
-        Whether the symbols are exact, so that a sum of symbols and numbers alone needs no test.
     scales
         For named floors, the expression of the scale.
 
@@ -87,7 +73,7 @@ def float64_lines(
         node = frozen.nodes[i]
         if i in given or node.op not in ("add", "mul", "div", "gap"):
             return False
-        return node.op == "gap" or is_guarded(frozen, i, exact_symbols) or any(inexact(j) for j in node.args)
+        return node.op == "gap" or is_guarded(frozen, i) or any(inexact(j) for j in node.args)
 
     def size(i: int) -> str:
         """What the error of node i is a few 2**-53 of."""
@@ -97,7 +83,7 @@ def float64_lines(
         if node.op == "gap":
             return f"s{i} * s{i}"
         if node.op == "add":
-            return f"s{i}" if is_guarded(frozen, i, exact_symbols) else f"({' + '.join(map(size, node.args))})"
+            return f"s{i}" if is_guarded(frozen, i) else f"({' + '.join(map(size, node.args))})"
         if node.op == "mul":
             return " * ".join(map(size, node.args))
         top, bottom = node.args
@@ -105,7 +91,7 @@ def float64_lines(
         loss = f" * ({size(bottom)} / {names[bottom]})" if inexact(bottom) else ""
         return f"abs({size(top)} / {names[bottom]}{loss})"
 
-    for i in _reachable(frozen, roots, given):
+    for i in reachable(frozen, roots, given):
         node = frozen.nodes[i]
         if node.op == "number":
             high = double_double(node.value)[0]
@@ -126,8 +112,8 @@ def float64_lines(
             if node.op == "leg":
                 lines.append(f"v{i} = sqrt(v{i})")
             continue
-        lines.append(f"v{i} = {_float64_expression(node, args)}")
-        if is_guarded(frozen, i, exact_symbols):
+        lines.append(f"v{i} = {float64_expression(node, args)}")
+        if is_guarded(frozen, i):
             lines.append(f"s{i} = {' + '.join(size(j) for j in node.args)}")
             floor = frozen.floors.get(i, 0)
             extra = "" if floor == 0 else f" + {(scales or {})[floor] if isinstance(floor, str) else float(floor)}"
@@ -135,7 +121,8 @@ def float64_lines(
     return lines, [names[i] for i in roots]
 
 
-def _float64_expression(node: Node, args: list[str]) -> str:
+def float64_expression(node: Node, args: list[str]) -> str:
+    """The operation on float64 variables; not for a gap or a leg."""
     match node.op:
         case "add":
             text = "".join(f" {'+' if s > 0 else '-'} {a}" for s, a in zip(node.value, args, strict=True))
@@ -173,7 +160,7 @@ def double_double_lines(frozen: Frozen, roots: Sequence[int], given: Mapping[int
     names = dict(given)
     lines: list[str] = []
     quadrants: dict[tuple[int, ...], str] = {}
-    for i in _reachable(frozen, roots, given):
+    for i in reachable(frozen, roots, given):
         node = frozen.nodes[i]
         if node.op == "number":
             names[i] = str(double_double(node.value))

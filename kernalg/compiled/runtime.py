@@ -6,6 +6,8 @@ instructions: a scalar `math.atan2` costs 30 to 40 ns, this one about 1 ns in a 
 
 # mypy: ignore-errors
 
+from math import sqrt
+
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
@@ -86,7 +88,7 @@ def exp_sinh(a, b):
     outer = exp(a + size)
     inner = exp(-size)
     value = outer * (sinh_near_zero(size) * inner if size <= 1.0 else 0.5 * (1.0 - inner * inner))
-    return value if b >= 0.0 else -value
+    return value if b > 0.0 else (-value if b < 0.0 else b)  # also where the exponential is infinite
 
 
 @njit(error_model="numpy")
@@ -135,3 +137,88 @@ def atan2(y, x):
     angle = 1.5707963267948966 - (angle - 6.123233995736766e-17) if ay > ax else angle
     angle = 3.141592653589793 - (angle - 1.2246467991473532e-16) if x < 0.0 else angle
     return -angle if y < 0.0 else angle
+
+
+# Pairs (hi, lo) as in `double_double`, here without branches.
+
+
+@njit(error_model="numpy")
+def exact_sum(a, b):
+    """(s, e) with s = fl(a + b) and s + e = a + b exactly (Knuth)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+@njit(error_model="numpy")
+def exact_product(a, b):
+    """(p, e) with p = fl(a b) and p + e = a b exactly."""
+    p = a * b
+    return p, fma(a, b, -p)
+
+
+@njit(error_model="numpy")
+def pair_add(a, a_low, b, b_low):
+    """Sum; relative error at most 3 * 2**-106 even when it cancels."""
+    s, e = exact_sum(a, b)
+    t, f = exact_sum(a_low, b_low)
+    e += t
+    high = s + e
+    e = (e - (high - s)) + f
+    s = high + e
+    return s, e - (s - high)
+
+
+@njit(error_model="numpy")
+def pair_mul(a, a_low, b, b_low):
+    """Product."""
+    p = a * b
+    e = fma(a, b_low, fma(a_low, b, fma(a, b, -p)))
+    s = p + e
+    return s, e - (s - p)
+
+
+@njit(error_model="numpy")
+def pair_div(a, a_low, b, b_low):
+    """Quotient: the float quotient and the quotient of its exact remainder."""
+    q = a / b
+    e = (fma(-q, b, a) + fma(-q, b_low, a_low)) / b
+    s = q + e
+    return s, e - (s - q)
+
+
+@njit(error_model="numpy")
+def pair_sqrt(a, a_low):
+    """Square root, with one Newton step."""
+    root = sqrt(a)
+    e = (fma(-root, root, a) + a_low) / (root + root)
+    e = e if root > 0.0 else 0.0
+    s = root + e
+    return s, e - (s - root)
+
+
+@njit(error_model="numpy")
+def pair_exp(a, a_low):
+    """e**(a + a_low)."""
+    y = exp(a)
+    return fma(y, a_low, y)
+
+
+@njit(error_model="numpy")
+def pair_exp_sinh(a, a_low, b, b_low):
+    """e**a sinh b for exponents that are pairs, since a + |b| may cancel; e**a may overflow."""
+    high, low = pair_add(a, a_low, abs(b), b_low if b >= 0.0 else -b_low)
+    size = abs(b)
+    half = pair_exp(0.5 * high, 0.5 * low)
+    inner = exp(-size)
+    value = half * (sinh_near_zero(size) * inner if size <= 1.0 else 0.5 * (1.0 - inner * inner)) * half
+    return value if b > 0.0 else (-value if b < 0.0 else b)
+
+
+@njit(error_model="numpy")
+def pair_exp_cosh(a, a_low, b, b_low):
+    """e**a cosh b for exponents that are pairs."""
+    high, low = pair_add(a, a_low, abs(b), b_low if b >= 0.0 else -b_low)
+    half = pair_exp(0.5 * high, 0.5 * low)
+    inner = exp(-abs(b))
+    return half * (0.5 * (1.0 + inner * inner)) * half

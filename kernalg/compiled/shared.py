@@ -55,15 +55,19 @@ def dd_relation(q1, q2, c):  # 1 for u = v, -1 for u = -v, 0 for any other pair
 
 @njit(error_model="numpy")
 def dd_exp_sinh(a, b):
+    if b[0] == 0.0:
+        return b
     size = dd_abs(b)
-    value = dd_scale(dd_mul(dd_exp(dd_add(a, size)), dd_neg(dd_expm1(dd_scale(size, -2.0)))), 0.5)
+    half = dd_exp(dd_scale(dd_add(a, size), 0.5))
+    value = dd_scale(dd_mul(dd_mul(half, dd_neg(dd_expm1(dd_scale(size, -2.0)))), half), 0.5)
     return value if b[0] >= 0.0 else dd_neg(value)
 
 
 @njit(error_model="numpy")
 def dd_exp_cosh(a, b):
     size = dd_abs(b)
-    return dd_scale(dd_mul(dd_exp(dd_add(a, size)), dd_add((1.0, 0.0), dd_exp(dd_scale(size, -2.0)))), 0.5)
+    half = dd_exp(dd_scale(dd_add(a, size), 0.5))
+    return dd_mul(dd_mul(half, dd_scale(dd_add((1.0, 0.0), dd_exp(dd_scale(size, -2.0))), 0.5)), half)
 
 
 @njit(error_model="numpy")

@@ -8,7 +8,9 @@ Two rewrites keep cancellation small and the inverse sine well conditioned at it
     P - S**2        =  (sqrt(P) - S) * (sqrt(P) + S)
     asin(S/sqrt(P)) =  atan2(S, sqrt(P - S**2))
 
-Such a difference is an operation of its own, `gap`, and its root another, `leg` (of a right triangle).
+Such a difference is an operation of its own, `gap`, and its root another, `leg` (of a right triangle). Exponentials are
+joined to what they multiply where that may be small (hyperbolic functions, normal distribution functions: `rewrites`),
+and exp(A) - 1 and log(1 + A) have functions of their own.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import mpmath
 import sympy as sp
 from sympy.core.relational import Relational
 
+from kernalg.compiled.rewrites import exponential_minus_one, quadrant, rational
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.symbols import bivariate_normal_cdf, normal_cdf, rectified_moment
 
@@ -238,7 +241,15 @@ class _Builder:
             gap = self.node("gap", m, n)
             return gap if factor == 1 else self.mul([self.number(factor), gap])
         terms = []
-        for term in sorted(expr.args, key=sp.default_sort_key):
+        rest = list(expr.args)
+        difference = exponential_minus_one(expr)
+        if difference is not None:
+            factor, exponent, used = difference
+            rest = [term for term in rest if term not in used]
+            call = self.node("call", self.build(exponent), value="expm1")
+            sign = -1 if number_value(factor) < 0 else 1
+            terms.append((sign, call if sign * factor == 1 else self.mul([self.number(sign * factor), call])))
+        for term in sorted(rest, key=sp.default_sort_key):
             negative = number_value(term.as_independent(*term.free_symbols, as_Add=False)[0]) < 0
             terms.append((-1, self.build(-term)) if negative else (1, self.build(term)))
         return self.add(terms, floor)
@@ -249,6 +260,7 @@ class _Builder:
         below: list[int] = []
         factors = list(sp.Mul.make_args(expr))
         above.extend(self._damped_hyperbolic(factors))
+        above.extend(self._damped_cdf(factors))
         for factor in factors:
             if not factor.free_symbols:
                 numbers.append(factor)
@@ -277,6 +289,25 @@ class _Builder:
         name = "exp_sinh" if isinstance(hyperbolic[0], sp.sinh) else "exp_cosh"
         args = self.build(growth, 1), self.build(argument, 0 if name == "exp_sinh" else 1)
         return [self.node("call", *args, value=name, nonnegative=name == "exp_cosh")]
+
+    def _damped_cdf(self, factors: list[sp.Expr]) -> list[int]:
+        """exp(A) times a normal cdf, taken out of `factors`: inf * 0 for large A unless done as one."""
+        exponentials = [f for f in factors if isinstance(f, sp.exp) and f.free_symbols]
+        cdfs = [f for f in factors if isinstance(f, normal_cdf | bivariate_normal_cdf) and f.free_symbols]
+        if not exponentials or len(cdfs) != 1:
+            return []
+        for factor in (*exponentials, *cdfs):
+            factors.remove(factor)
+        growth = sp.Add(*(f.exp for f in exponentials))
+        if isinstance(cdfs[0], normal_cdf):
+            z = cdfs[0].args[0]
+            args = [self.build(part, 1) for part in (growth, rational(growth - z**2 / 2), z)]
+            return [self.node("call", *args, value="exp_normal_cdf", nonnegative=True)]
+        parts = quadrant(growth, *cdfs[0].args)
+        args = [self.build(part, 1) for part in (growth, *parts)]
+        n, m, opposite = self._ratio(cdfs[0].args[2])
+        args += [self.divide(n, m), self.divide(opposite, m)]
+        return [self.node("call", *args, value="exp_bivariate_normal_cdf", nonnegative=True)]
 
     def _power(self, base: sp.Expr, exponent: sp.Expr) -> list[int]:
         """Factors of base**exponent, the exponent not a negative number."""
@@ -322,6 +353,8 @@ class _Builder:
         head = expr.func
         if head is sp.exp:
             return self.mul(self._exponential(expr.args[0]))
+        if head is sp.log and isinstance(expr.args[0], sp.Add) and sp.S.One in expr.args[0].args:
+            return self.node("call", self.build(expr.args[0] - 1), value="log1p")
         if head in _FUNCTIONS:
             name = _FUNCTIONS[head]
             floor = 1 if name in _ABSOLUTE_ARGUMENT else 0

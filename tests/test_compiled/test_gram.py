@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from kernalg.compiled.elementwise import elementwise
 from kernalg.compiled.gram import compile_program
 from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
 from kernalg.compiled.recursion_route import RecursionRoute
 from kernalg.errors import DomainError
-from kernalg.symbols import c, q1, q2
+from kernalg.symbols import bivariate_normal_cdf, c, normal_cdf, q1, q2
 
 ORACLE = json.loads((Path(__file__).parents[1] / "data" / "neural_tangents_fc.json").read_text())
 
@@ -339,3 +340,22 @@ def test_smooth_formulas_stay_in_float64(layer, monkeypatch):
     monkeypatch.setattr(RecursionRoute, "_refine", lambda *arguments: pytest.fail("computed again"))
     X = np.random.default_rng(10).normal(size=(20, 30))
     assert np.isfinite(compiled.ntk(X, X + np.roll(X, 1, axis=0))).all()
+
+
+def test_exponentials_that_overflow_beside_probabilities_that_vanish():
+    """The dual of exp(x) Heaviside(-x), twice, at norms from 1e-3 to 1e4; the pair function has its own tests."""
+    k = sp.exp(c + (q1 + q2) / 2) * bivariate_normal_cdf(
+        -(q1 + c) / sp.sqrt(q1), -(q2 + c) / sp.sqrt(q2), c / sp.sqrt(q1 * q2)
+    )
+    diagonal = sp.exp(2 * q1) * normal_cdf(-2 * sp.sqrt(q1))
+    layer = DualStep(k, k, diagonal, diagonal, sp.S.Zero, sp.S.Zero)
+    rng = np.random.default_rng(6)
+    X = rng.normal(size=(40, 5)) * 10 ** rng.uniform(-3, 4, (40, 1))
+    K, T = compile_program(LayerProgram((layer, layer))).both(X)
+    assert np.isfinite(K).all() and np.isfinite(T).all()
+    f, g = elementwise(k, [q1, q2, c]), elementwise(diagonal, [q1])
+    q, products = (X * X).sum(1) / 5, X @ X.T / 5
+    off = ~np.eye(40, dtype=bool)
+    first = np.where(off, f(q[:, None], q[None, :], np.where(off, products, 0.0)), g(q)[:, None])
+    second = np.where(off, f(g(q)[:, None], g(q)[None, :], np.where(off, first, 0.0)), g(g(q))[:, None])
+    assert abs(K / second - 1).max() < 1e-11

@@ -151,3 +151,82 @@ def test_bivariate_normal_cdf_passes_nan_on():
         arguments = [0.1, 0.2, 0.6, 0.8]
         arguments[position] = math.nan
         assert math.isnan(special.bivariate_normal_cdf(*arguments))
+
+
+@njit(error_model="numpy")
+def scaled_loop(cases, out):
+    dd = double_double
+    for i in range(cases.shape[0]):
+        a, h, k, r, s = cases[i]
+        h_rest, k_rest = a - 0.5 * h * h, a - 0.5 * k * k
+        corner, other = special.wedge_corner(-h, -k, r, s), special.wedge_corner(-k, -h, r, s)
+        rest = h_rest - 0.5 * corner * corner
+        out[i, :2] = special.exp_bivariate_normal_parts(a, h_rest, k_rest, rest, h, k, corner, other, r, s)
+        exact_r = (r, 0.0)
+        exact_s = dd.dd_cofactor(exact_r)
+        plain = dd.dd_bivariate_normal_cdf((h, 0.0), (k, 0.0), exact_r, exact_s)
+        truth = dd.dd_mul(dd.dd_exp((a, 0.0)), plain)
+        out[i, 2] = (out[i, 0] - truth[0]) - truth[1]
+
+
+def test_exponential_times_bivariate_normal_cdf_keeps_its_bound():
+    """Against the two factors apart, where both are in range; the exponents formed here are rounded too."""
+    cases = random_cases(4, 3000, lambda limits: np.clip(limits, -25, 25))
+    a = np.random.default_rng(5).uniform(-20, 300, len(cases))
+    out = np.empty((len(cases), 3))
+    scaled_loop(np.column_stack([a, cases]), out)
+    distance = 1 - abs(cases[:, 2])
+    in_range = (distance > 1e-3) & (out[:, 1] < 1e290)
+    corners = ((cases[:, 0] ** 2 + cases[:, 1] ** 2) / distance)[in_range]
+    assert in_range.sum() > 1500
+    assert (abs(out[in_range, 2]) <= 2.0**-53 * out[in_range, 1] * (1 + corners) + 1e-300).all()
+
+
+@pytest.mark.parametrize("z", [-1e6, -300.0, -39.5, -5.0, -0.3, 0.0, 0.4, 8.0])
+@pytest.mark.parametrize("rest", [-3.25, 0.0, 2.5])
+def test_exponential_times_normal_cdf(z, rest):
+    a = rest + 0.5 * z * z if z < 0 else rest
+    b = rest if z < 0 else rest - 0.5 * z * z
+    with mp.workdps(40):
+        truth = mp.exp(rest) * erfcx(-mp.mpf(z) / mp.sqrt(2)) / 2 if z < 0 else mp.exp(rest) * mp.ncdf(z)
+        assert abs(special.exp_normal_cdf(a, b, z) - truth) <= 2e-15 * truth
+        high, low = double_double.dd_exp_normal_cdf((a, 0.0), (b, 0.0), (z, 0.0))
+        assert abs((mp.mpf(high) + low) - truth) <= 1e-30 * truth
+
+
+# a, h, k, r; all but the last so large that neither factor is in range.
+FAR = [
+    (666666.0, -1000.0, -1000.0, 0.5),
+    (5e5, -1000.0, 750.5, -0.75),
+    (5e5, -1000.0, -500.0, 0.5),
+    (1250.0, -50.0, -49.0, 0.96),
+    (1250.0, 49.5, -50.0, -0.96),
+    (200.0, 1.0, 0.25, 0.28),
+]
+
+
+@pytest.mark.parametrize(("a", "h", "k", "r"), FAR)
+def test_exponential_times_bivariate_normal_cdf_beyond_the_range(a, h, k, r):
+    """The quadrant as an integral over one variable, in mpmath, whose exponents have no bound."""
+    with mp.workdps(40):
+        exact_h, exact_k, exact_r = mp.mpf(h), mp.mpf(k), mp.mpf(r)
+        s = mp.sqrt((1 - exact_r) * (1 + exact_r))
+        first, second = (exact_h, exact_k) if h <= k else (exact_k, exact_h)
+
+        def density(t):
+            u = first - t
+            inner = (second - exact_r * u) / s
+            tail = erfcx(-inner / mp.sqrt(2)) * mp.exp(-inner * inner / 2) / 2 if inner < -30 else mp.ncdf(inner)
+            return mp.exp(a - u * u / 2) * tail / mp.sqrt(2 * mp.pi)
+
+        scale = 1 / (1 + abs(first))
+        truth = mp.quad(density, [0, *(scale * 2**n for n in range(-3, 12))])
+        corner, other = (exact_r * exact_h - exact_k) / s, (exact_r * exact_k - exact_h) / s
+        exponents = [a - exact_h**2 / 2, a - exact_k**2 / 2, a - exact_h**2 / 2 - corner**2 / 2]
+        given = [mp.mpf(a), *exponents, exact_h, exact_k, corner, other, exact_r, s]
+        pairs = [(float(v), float(v - float(v))) for v in given]
+        high, low = double_double.dd_exp_bivariate_normal_cdf(*pairs)
+        assert abs((mp.mpf(high) + low) - truth) <= 1e-27 * truth
+        value, error = special.exp_bivariate_normal_parts(*map(float, given))
+        assert abs(value - truth) <= 2.0**-53 * error
+        assert value == special.exp_bivariate_normal_cdf(*map(float, given))
