@@ -1,4 +1,4 @@
-"""The variables of every formula, and the two SymPy functions SymPy itself lacks.
+"""The variables of every formula, and the SymPy functions SymPy itself lacks.
 
 ============  =========================================================================
 ``x``         the activation's variable
@@ -114,3 +114,33 @@ class bivariate_normal_cdf(sp.Function):
         power = f"^{{{exp}}}" if exp else ""
         h, k, r = (printer._print(a) for a in self.args)
         return rf"\Phi_2{power}\left({h}, {k}; {r}\right)"
+
+
+class dawson(sp.Function):
+    r"""Dawson's function :math:`F(z) = e^{-z^2}\int_0^z e^{t^2}\,dt = \tfrac{\sqrt\pi}2 e^{-z^2}\operatorname{erfi}(z)`."""
+
+    nargs = 1
+
+    @classmethod
+    def eval(cls, z: sp.Expr) -> sp.Expr | None:
+        if z.is_zero:
+            return sp.S.Zero
+        if z.could_extract_minus_sign():
+            return -cls(-z)
+        return None
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return 1 - 2 * self.args[0] * self
+
+    def _eval_is_extended_real(self) -> bool | None:
+        return self.args[0].is_extended_real
+
+    def _eval_rewrite_as_erfi(self, z: sp.Expr, **_: Any) -> sp.Expr:
+        return sp.sqrt(sp.pi) / 2 * sp.exp(-(z**2)) * sp.erfi(z)
+
+    def _eval_evalf(self, prec: int) -> sp.Expr:
+        return self._eval_rewrite_as_erfi(self.args[0])._eval_evalf(prec)
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        power = f"^{{{exp}}}" if exp else ""
+        return rf"\operatorname{{F}}{power}\left({printer._print(self.args[0])}\right)"

@@ -16,6 +16,7 @@ from kernalg.activation.dual import Dual
 from kernalg.compiled.elementwise import elementwise
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number, from_json, parse, read_object, to_json
+from kernalg.gaussian import extensions
 from kernalg.gaussian.atoms import Atoms, from_pieces
 from kernalg.gaussian.expectation import hermite_moments
 from kernalg.gaussian.pieces import Pieces, pieces
@@ -187,7 +188,13 @@ class Activation:
         variance = exact_number(q, "q")
         if not variance.is_positive:
             raise DomainError(f"hermite(q={q}): the variance must be positive (declare a symbol positive=True)")
-        return hermite_moments(self.atoms, int(order), variance)
+        try:
+            return hermite_moments(self.atoms, int(order), variance)
+        except NoClosedForm:
+            found = extensions.hermite_moments(self.pieces, int(order), variance)
+            if found is None:
+                raise
+            return found
 
     def __call__(self, values: Any) -> Any:
         """phi at each entry of an array, in float64."""

@@ -15,6 +15,7 @@ from kernalg.compiled.elementwise import elementwise
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number
+from kernalg.gaussian import extensions
 from kernalg.gaussian.atoms import Atom, Atoms, collect, from_pieces, reflect
 from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
 from kernalg.gaussian.pieces import Pieces
@@ -48,6 +49,7 @@ class Dual:
     left: Callable[[], Pieces]
     right: Callable[[], Pieces] | None = None  # None: the same function on both sides
     kind: str = "dual"  # "dual", "derivative" (almost everywhere), "distributional" (dk/dc)
+    primal: Dual | None = None  # of a derivative: the dual whose functions were differentiated
 
     @property
     def pieces(self) -> tuple[Pieces, Pieces]:
@@ -61,6 +63,18 @@ class Dual:
         left, right = self.pieces
         f = from_pieces(left)
         return f, f if self.right is None else from_pieces(right)
+
+    @cached_property
+    def extension(self) -> extensions.Pair | None:
+        """The family beyond the normal form that knows f and g; None inside the normal form, or outside everything."""
+        try:
+            self.atoms  # noqa: B018
+        except NoClosedForm:
+            found = extensions.find(*self.pieces)
+            if found is None and self.kind == "derivative" and self.primal is not None:
+                return extensions.find_differentiated(*self.primal.pieces)
+            return found
+        return None
 
     @cached_property
     def has_closed_form(self) -> bool:
@@ -80,9 +94,14 @@ class Dual:
         NoClosedForm
             when the activation lies outside the class; the message names the obstacle.
         """
-        if self.kind == "distributional":
-            return sp.diff(expectation(*self.atoms), c)
-        return expectation(*self.atoms)
+        if self.extension is not None:
+            value = self.extension.expression()
+        else:
+            why = next(filter(None, map(extensions.reason, self.pieces)), None)
+            if why is not None:
+                raise NoClosedForm(why)
+            value = expectation(*self.atoms)
+        return sp.diff(value, c) if self.kind == "distributional" else value
 
     @cached_property
     def normalized(self) -> sp.Expr:
@@ -95,6 +114,8 @@ class Dual:
     def diagonal(self) -> sp.Expr:
         """E[f(u) g(u)], the value at q1 = q2 = c, in q1."""
         self._refuse_distributional("diagonal")
+        if self.extension is not None:
+            return self.extension.at_ratio(sp.S.One)
         return expectation_at_equality(*self.atoms)
 
     def _refuse_distributional(self, where: str) -> None:
@@ -108,6 +129,8 @@ class Dual:
     def antidiagonal(self) -> sp.Expr:
         """E[f(u) g(-u)], the value at q1 = q2 = -c, in q1. For an odd function it is minus the diagonal, as written."""
         self._refuse_distributional("antidiagonal")
+        if self.extension is not None:
+            return self.extension.at_ratio(sp.S.NegativeOne)
         left, right = self.atoms
         if _vanishes((*right, *reflect(right))):
             return -self.diagonal
@@ -122,6 +145,7 @@ class Dual:
             left=lambda: differentiate(left()),
             right=None if right is None else (lambda: differentiate(right())),
             kind="derivative",
+            primal=self,
         )
 
     @cached_property
@@ -179,12 +203,16 @@ class Dual:
         self._check_growth(v1, v2, cov)
         if (v1.is_zero or v2.is_zero) and self.kind != "distributional":
             return self.at_zero_variance(v1, v2), {}
+        if self.extension is not None and self.kind != "distributional" and sp.expand(v1 * v2 - cov**2) == 0:
+            return self.extension.at_ratio(cov / v1), {q1: v1}
         if v1 == v2 and abs(cov) == v1 and self.kind != "distributional":
             return (self.diagonal if cov == v1 else self.antidiagonal), {q1: v1}
         return self.expr, {q1: v1, q2: v2, c: cov}
 
     def _check_growth(self, v1: Any, v2: Any, cov: Any) -> None:
         """exp(A x^2) with A > 0 has a finite expectation only for small variances."""
+        if self.extension is not None:  # they grow like powers
+            return
         left, right = self.atoms
         a = max((f.quadratic for f in left), default=sp.S.Zero)
         b = max((g.quadratic for g in right), default=sp.S.Zero)
@@ -200,6 +228,14 @@ class Dual:
 
     def at_zero_variance(self, v1: sp.Expr, v2: sp.Expr) -> sp.Expr:
         """E[f(u)] E[g(v)], what remains when u or v is 0 almost surely. At a jump f(0) is the mean of both sides."""
+        if self.extension is not None:
+            sides = zip((self.extension.left, self.extension.right), self.pieces, (v1, v2), strict=True)
+            return sp.Mul(
+                *(
+                    numeric.value_at_zero(parts) if v.is_zero else self.extension.mean(member, v)
+                    for member, parts, v in sides
+                )
+            )
         left, right = self.atoms
         return _mean(left, v1) * _mean(right, v2)
 

@@ -46,7 +46,11 @@ def value_at_zero(f: Pieces) -> sp.Expr:
     else:
         branch = f.branches[sum(1 for t in f.breakpoints if t.is_negative)]
     value = branch.subs(x, 0)
-    return value if value.is_finite else sp.limit(branch, x, 0)
+    if not value.is_finite:
+        value = sp.limit(branch, x, 0)
+    if not value.is_finite:
+        raise DomainError(f"{branch} is infinite at 0, so it has no value for an input of variance 0; add a bias before it")
+    return value
 
 
 def is_continuous(f: Pieces) -> bool:
