@@ -171,6 +171,7 @@ class Dual:
         digits = check_digits(digits)
         point = [exact_number(v, n) for v, n in ((q1, "q1"), (q2, "q2"), (c, "c"))]
         self._check_point(point[0], point[1], point[2])
+        self.extension  # noqa: B018 (a family that knows why no number exists says so here)
         if self.has_closed_form:
             return enclose(*self._at(point[0], point[1], point[2]), digits)
         f, g = self._functions_for_numbers()
@@ -255,9 +256,11 @@ class Dual:
             raise DomainError(
                 f"c = {cov[i]} at index {i} is outside [-sqrt(q1 q2), sqrt(q1 q2)], q1 = {a[i]}, q2 = {b[i]}"
             )
-        cov = cov if bound is None else np.clip(cov, -bound, bound)
+        if bound is not None:  # rounding of the bound itself is no reason to move c
+            cov = np.where(cov * cov > a * b, np.clip(cov, -bound, bound), cov)
         if not a.size:
             return np.empty(a.shape)
+        self.extension  # noqa: B018 (as in `enclosure`)
         if self.has_closed_form:
             self._check_growth(a.max(), b.max(), float(np.abs(cov).max()))
         return self._regular_and_singular(a, b, cov)
@@ -285,8 +288,17 @@ class Dual:
 
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
-        if self.has_closed_form:
+        pair = self.extension
+        if pair is None and self.has_closed_form:
             return elementwise(self.expr, (q1, q2, c))
+        if pair is not None and self.kind == "distributional":
+            if all(map(numeric.is_continuous, self.pieces)):
+                return self.derivative._compiled
+            if pair.family.values is None:
+                return elementwise(self.expr, (q1, q2, c))
+            return np.vectorize(lambda *at: float(self.value(*map(numeric.exact, at), digits=17)), otypes=[float])
+        if pair is not None and (function := pair.values()) is not None:
+            return function
         f, g = self._functions_for_numbers()
         return lambda a, b, cov: numeric.values(f, g, a, b, cov)[()]
 

@@ -9,7 +9,6 @@ import sympy as sp
 
 from kernalg.enclosure.balls import ball, bits_for, precision
 from kernalg.errors import DomainError
-from kernalg.formula import exact_number
 from kernalg.gaussian.pieces import Pieces
 from kernalg.gaussian.quadrature import certified_expectation
 from kernalg.gaussian.series import hermite_coefficients, norm_squared
@@ -85,11 +84,16 @@ def values(f: Pieces, g: Pieces, a: np.ndarray, b: np.ndarray, cov: np.ndarray) 
             f"has no closed form; at most {MAX_SLOW_ENTRIES} such entries are computed in one call"
         )
     for index in slow:
-        v1, v2, covariance = (exact_number(float(v[index]), "q") for v in (a, b, cov))
+        v1, v2, covariance = (exact(v[index]) for v in (a, b, cov))
         bound = sp.sqrt(v1 * v2)
         inside = sp.Min(sp.Max(covariance, -bound), bound)
         out[index] = float(certified_expectation(f, g, v1, v2, inside, 17))
     return out
+
+
+def exact(value: float) -> sp.Rational:
+    """The binary number itself: near rho = ±1 its last bits count."""
+    return sp.Rational(*float(value).as_integer_ratio())
 
 
 def _variances(values: np.ndarray) -> list[float]:
@@ -104,7 +108,7 @@ def _variances(values: np.ndarray) -> list[float]:
 
 def _table(f: Pieces, variance: float) -> tuple[np.ndarray, float, float]:
     """Coefficients to order 240, what they leave of E f^2, and E f^2; the rest rounded up."""
-    q = exact_number(variance, "q")
+    q = exact(variance)
     coefficients = hermite_coefficients(f, q, SERIES_ORDER, 20)
     norm = norm_squared(f, q, 30)
     with precision(160):

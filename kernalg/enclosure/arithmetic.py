@@ -286,7 +286,7 @@ def _composed(terms: list[arb], z: arb_series) -> arb_series:
 def _hypergeometric(kind: str, analytic: bool, a: Value, b: Value, c: Value, z: Value) -> Value:
     """2F1(a, b; c; z), real parameters, on the part of z below 1; the value at 1 by Gauss if c > a + b."""
     if kind == SERIES:
-        return _composed(_hypergeometric_taylor(a, b, c, z[0], z.prec), z)
+        return _composed(hypergeometric_taylor(a, b, c, z[0], z.prec), z)
     if kind == COMPLEX:
         z = acb(z)
         if analytic and z.imag.contains(0) and not z.real < 1:
@@ -322,7 +322,7 @@ def _hypergeometric_near_one(a: arb, b: arb, c: arb, low: arb) -> arb:
     return at_one - arb(0).union(change) + arb(0, moved.abs_upper())
 
 
-def _hypergeometric_taylor(a: arb, b: arb, c: arb, centre: arb, count: int) -> list[arb]:
+def hypergeometric_taylor(a: arb, b: arb, c: arb, centre: arb, count: int) -> list[arb]:
     """Coefficients of F(centre + t), by the differential equation z(1 - z)F'' + (c - (a + b + 1)z)F' - abF = 0."""
     if centre.is_zero():
         terms = [arb(1)]

@@ -63,6 +63,11 @@ def recognise(parts: Pieces) -> Waves | None:
     return found if any(w.kind in (Kind.SINC, Kind.DAWSON) for w in found) else None
 
 
+def has_box(f: Waves) -> bool:
+    """Whether a term sin(a x)/x is there."""
+    return any(w.kind is Kind.SINC for w in f)
+
+
 def _wave(coefficient: sp.Expr, factor: sp.Expr) -> Wave | None:
     if factor in (sp.S.One, x):
         return Wave(Kind.ONE if factor == 1 else Kind.X, coefficient)

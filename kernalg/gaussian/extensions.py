@@ -14,9 +14,10 @@ from typing import Any
 
 import sympy as sp
 
-from kernalg.gaussian import band_limited, logarithm, powers
+from kernalg.compiled.elementwise import elementwise
+from kernalg.gaussian import band_limited, logarithm, power_arrays, powers
 from kernalg.gaussian.pieces import Pieces
-from kernalg.symbols import c
+from kernalg.symbols import c, q1, q2
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,19 @@ class Family:
     scaled: Callable[[Any, sp.Expr], Any]
     # Of an entire family: E[f'(u) g'(u)]; the derivative dual itself is then d/dc.
     derivative_at_equality: Callable[[Any, Any], sp.Expr] | None = None
+    # float64 on arrays (q1, q2, c), where the formula itself is not to be compiled.
+    values: Callable[[Any, Any], Callable[..., Any]] | None = None
+    # Members whose formula is 0/0 at rho = ±1 and near it; their Hermite series converges fast there.
+    is_removable: Callable[[Any], bool] | None = None
 
 
 POWERS = Family(
-    powers.recognise, powers.expectation, powers.expectation_at_equality, powers.hermite_moments, powers.scaled
+    powers.recognise,
+    powers.expectation,
+    powers.expectation_at_equality,
+    powers.hermite_moments,
+    powers.scaled,
+    values=power_arrays.values,
 )
 LOGARITHM = Family(
     logarithm.recognise,
@@ -49,6 +59,7 @@ BAND_LIMITED = Family(
     band_limited.hermite_moments,
     band_limited.scaled,
     band_limited.derivative_at_equality,
+    is_removable=band_limited.has_box,
 )
 FAMILIES = (POWERS, LOGARITHM, BAND_LIMITED)
 
@@ -73,6 +84,15 @@ class Pair:
         if self.differentiated and self.family.derivative_at_equality is not None:
             return self.family.derivative_at_equality(self.left, right) / ratio
         return self.family.expectation_at_equality(self.left, right)
+
+    def values(self) -> Callable[..., Any] | None:
+        """The function of float64 arrays q1, q2, c; None where the Hermite series serves better."""
+        if self.family.values is not None:
+            return self.family.values(self.left, self.right)
+        removable = self.family.is_removable
+        if removable is not None and removable(self.left) and removable(self.right):
+            return None
+        return elementwise(self.expression(), (q1, q2, c))
 
     def mean(self, side: Any, variance: sp.Expr) -> sp.Expr:
         """E f(u), or E f'(u) = E[u f(u)]/q."""
