@@ -9,6 +9,7 @@ import sympy as sp
 
 from kernalg.enclosure.balls import ball, bits_for, precision
 from kernalg.errors import DomainError
+from kernalg.gaussian import lattice
 from kernalg.gaussian.pieces import Pieces
 from kernalg.gaussian.quadrature import certified_expectation
 from kernalg.gaussian.series import hermite_coefficients, norm_squared
@@ -67,6 +68,9 @@ def values(f: Pieces, g: Pieces, a: np.ndarray, b: np.ndarray, cov: np.ndarray) 
     Cauchy-Schwarz and Parseval its tail is at most |rho|^{K+1} (R_f(q1) R_g(q2))^{1/2}, R(q) = E f^2 - sum a_k^2;
     an entry whose bound is above 1e-15 of the scale is computed by balls instead.
     """
+    stairs = lattice.recognise(f), lattice.recognise(g)
+    if stairs[0] is not None and stairs[1] is not None:
+        return _staircase_values(stairs[0], stairs[1], f, g, a, b, cov)
     left = {q: _table(f, q) for q in _variances(a)}
     right = left if f == g and set(np.unique(b)) <= set(left) else {q: _table(g, q) for q in _variances(b)}
     out = np.empty(a.shape)
@@ -78,17 +82,32 @@ def values(f: Pieces, g: Pieces, a: np.ndarray, b: np.ndarray, cov: np.ndarray) 
             slow.append(index)
         else:
             out[index] = np.polynomial.polynomial.polyval(rho, p * q)
+    _by_balls(out, slow, f, g, a, b, cov)
+    return out
+
+
+def _staircase_values(
+    left: lattice.Staircase, right: lattice.Staircase, f: Pieces, g: Pieces, a: np.ndarray, b: np.ndarray, cov: np.ndarray
+) -> np.ndarray:
+    out, holds = lattice.fourier_values(left, right, a, b, cov)
+    _by_balls(out, [tuple(map(int, i)) for i in np.argwhere(~holds)], f, g, a, b, cov)
+    return out
+
+
+def _by_balls(
+    out: np.ndarray, slow: list[tuple[int, ...]], f: Pieces, g: Pieces, a: np.ndarray, b: np.ndarray, cov: np.ndarray
+) -> None:
+    """Fill the entries `slow` one by one."""
     if len(slow) > MAX_SLOW_ENTRIES:
         raise DomainError(
-            f"{len(slow)} entries have correlations so near ±1 that the Hermite series does not settle, and this dual "
-            f"has no closed form; at most {MAX_SLOW_ENTRIES} such entries are computed in one call"
+            f"{len(slow)} entries have correlations so near ±1 (or variances so small) that the series do not settle, "
+            f"and this dual has no closed form; at most {MAX_SLOW_ENTRIES} such entries are computed in one call"
         )
     for index in slow:
         v1, v2, covariance = (exact(v[index]) for v in (a, b, cov))
-        bound = sp.sqrt(v1 * v2)
-        inside = sp.Min(sp.Max(covariance, -bound), bound)
-        out[index] = float(certified_expectation(f, g, v1, v2, inside, 17))
-    return out
+        if covariance**2 > v1 * v2:
+            covariance = sp.sqrt(v1 * v2) * sp.sign(covariance)
+        out[index] = float(certified_expectation(f, g, v1, v2, covariance, 17))
 
 
 def exact(value: float) -> sp.Rational:

@@ -14,6 +14,7 @@ from typing import Any
 
 import sympy as sp
 
+from kernalg.errors import NoClosedForm
 from kernalg.compiled.elementwise import elementwise
 from kernalg.gaussian import band_limited, logarithm, power_arrays, powers
 from kernalg.gaussian.pieces import Pieces
@@ -129,6 +130,19 @@ def hermite_moments(f: Pieces, order: int, q: sp.Expr) -> list[sp.Expr] | None:
     """E[f(sqrt(q) Z) h_k(Z)] for k = 0 … order, exact; None outside the families."""
     found = find(f, f)
     return None if found is None else found.family.hermite_moments(found.left, order, q)
+
+
+def norm_squared(f: Pieces, q: sp.Expr) -> sp.Expr | None:
+    """E f(u)^2, exact, of functions that quadrature may not reach: singular at 0. None for the others."""
+    try:
+        found = find(f, f)
+    except NoClosedForm:
+        return None
+    if found is None or found.family is BAND_LIMITED:
+        return None
+    if found.family is POWERS and all(p.is_core for p in found.left):
+        return None
+    return found.at_ratio(sp.S.One).subs(q1, q)
 
 
 def reason(f: Pieces) -> str | None:

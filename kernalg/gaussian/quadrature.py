@@ -27,7 +27,7 @@ from flint import arb
 from kernalg.enclosure.balls import ball, certain_digits, check_digits, has_digits, precision
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.formula import exact_number
-from kernalg.gaussian import panels, trapezoid
+from kernalg.gaussian import lattice, panels, trapezoid
 from kernalg.gaussian.branches import BOUND_BITS, piecewise_analytic
 from kernalg.gaussian.pieces import Pieces
 from kernalg.gaussian.series import (
@@ -82,6 +82,9 @@ def certified_expectation(f: Pieces, g: Pieces, q1: Any, q2: Any, c: Any, digits
     v1, v2 = positive_variance(q1, "q1"), positive_variance(q2, "q2")
     cov = exact_number(c, "c")
     gap = _gap(v1, v2, cov)
+    stairs = lattice.recognise(f), lattice.recognise(g)
+    if stairs[0] is not None and stairs[1] is not None:
+        return lattice.expectation(stairs[0], stairs[1], v1, v2, cov, digits)
     with precision(BOUND_BITS):  # before any conclusion: it proves that the expectation exists
         scale = (norm_squared(f, v1, 3) * norm_squared(g, v2, 3)).sqrt()
     if is_zero(f) or is_zero(g) or _vanishes(f, g, cov):
