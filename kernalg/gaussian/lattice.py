@@ -32,11 +32,12 @@ from kernalg.enclosure.balls import ball, bits_for, has_digits, precision
 from kernalg.gaussian.pieces import Pieces
 from kernalg.symbols import x
 
-_MOST_FOURIER_TERMS = 20_000
+_MOST_FOURIER_TERMS = 8_000
 _FLOAT_TERMS = 6_000
 _CRAMER = arb("1.0865")  # |h_k(t)| <= 1.0865 exp(t^2/4)
 
 Array = np.ndarray
+Jumps = list[tuple[int, arb]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _sum(
         spread = math.sqrt(max(float(gap), 0.0)) * min(
             (float(a.slope * b.slope) for a in f.steps for b in g.steps), default=1.0
         )
-        if spread > 0 and digits / (math.pi**2 * spread) < _MOST_FOURIER_TERMS / 4 and min(
+        if spread > 0 and digits / (math.pi**2 * spread) < _MOST_FOURIER_TERMS and min(
             float(s.slope**2 * v) for h, v in ((f, v1), (g, v2)) for s in h.steps
         ) > 1e-4:
             return _fourier(f, g, v1, v2, cov, tolerance)
@@ -204,7 +205,7 @@ def _thresholds(
 ) -> arb:
     s1, s2, c = ball(v1).sqrt(), ball(v2).sqrt(), ball(cov)
     r = arb(1 if cov > 0 else -1) if gap == 0 else c / (s1 * s2)
-    reach = (4 * (_size(f, v1) * _size(g, v2) * 32 / tolerance).log()).sqrt().upper()
+    reach = (4 * (_size(f, v1) * _size(g, v2) * 4096 / tolerance).log()).sqrt().max(arb(1)).upper()
     left, right = ([_jumps(step, s, reach) for step in h.steps] for h, s in ((f, s1), (g, s2)))
     total = ball(f.constant * g.constant) + ball(f.linear * g.linear) * c
     for own, other, jumps, s in ((f, g, right, s2), (g, f, left, s1)):
@@ -215,17 +216,44 @@ def _thresholds(
                 total += ball(step.height) * (constant * mean + slope * _density(h))
     for a, first in zip(f.steps, left, strict=True):
         for b, second in zip(g.steps, right, strict=True):
-            part = arb(0)
-            for k, h in first:
-                for j, e in second:
-                    up, over = (1 if k > 0 else -1), (1 if j > 0 else -1)
-                    part += up * over * bivariate.real(-up * h, -over * e, r * up * over)
-            total += ball(a.height * b.height) * part
+            total += ball(a.height * b.height) * _quadrants(first, second, r, tolerance)
     error = _dropped(f, v1, reach) * _size(g, v2) + _dropped(g, v2, reach) * _size(f, v1)
     return total + arb(0, error.upper())
 
 
-def _jumps(step: Step, s: arb, reach: arb) -> list[tuple[int, arb]]:
+def _quadrants(first: Jumps, second: Jumps, r: arb, tolerance: arb) -> arb:
+    """Sum of the signed P(u beyond h, v beyond e), beyond: away from 0.
+
+    With r = 1 such a probability is a tail of one variable, or 0; otherwise it differs from that by at most
+    P(|u - v| > gap) <= 2 exp(-gap^2/(4 (1 - r))), and likewise with -v for r < 0. Most pairs are that far apart.
+    """
+    apart = float((1 / tolerance).log()) + 2 * math.log(len(first) * len(second) + 1) + 2
+    side_r = 1 if r > 0 else -1
+    near = float((1 - abs(r)).abs_upper())
+    total, dropped = arb(0), 0
+    tails = [[_cdf(-abs(h)) for _, h in table] for table in (first, second)]
+    smallest = math.exp(-min(apart, 700.0))
+    sizes = [[float(t) for t in table] for table in tails]
+    for i, (k, h) in enumerate(first):
+        up = 1 if k > 0 else -1
+        for j, (m, e) in enumerate(second):
+            over = 1 if m > 0 else -1
+            sign = up * over
+            if apart < 700 and min(sizes[0][i], sizes[1][j]) < smallest:
+                dropped += 1
+                continue
+            outward, inward = float(up * h), float(over * e)
+            gap = outward - inward if sign == side_r else outward + inward
+            if near == 0 or gap * gap > 4 * near * apart * 1.0001:
+                dropped += near > 0
+                if sign == side_r:
+                    total += sign * (tails[0][i] if outward > inward else tails[1][j])
+                continue
+            total += sign * bivariate.real(-up * h, -over * e, r * sign)
+    return total + arb(0, (4 * dropped * arb(-apart).exp()).upper())
+
+
+def _jumps(step: Step, s: arb, reach: arb) -> Jumps:
     """(k, t_k/s) for the thresholds t_k = (k - phase)/slope within `reach` standard deviations."""
     b, d = ball(step.slope) * s, ball(step.phase)
     low, high = math.floor(float(d - reach * b)) - 1, math.ceil(float(d + reach * b)) + 1
@@ -233,13 +261,13 @@ def _jumps(step: Step, s: arb, reach: arb) -> list[tuple[int, arb]]:
 
 
 def _dropped(f: Staircase, variance: sp.Expr, reach: arb) -> arb:
-    """sqrt(E (sum a (b|x| + |d| + 1))^2 1{|x| > reach s}), by Cauchy-Schwarz with P <= 2 exp(-reach^2/2)."""
+    """A bound of sqrt(E (sum a (b|x| + |d| + 1))^2 1{|x| > reach s}): E Z^2 1{|Z| > T} <= (T + 1) exp(-T^2/2)."""
     s = ball(variance).sqrt()
     total = arb(0)
     for step in f.steps:
         b, e = ball(step.slope) * s, abs(ball(step.phase)) + 1
-        total += abs(ball(step.height)) * (8 * (3 * b**4 + e**4) * 2).sqrt().sqrt()
-    return total * (-reach * reach / 8).exp()
+        total += abs(ball(step.height)) * (2 * (b * b * (reach + 1) + e * e)).sqrt()
+    return total * (-reach * reach / 4).exp()
 
 
 def _cdf(z: arb) -> arb:
