@@ -15,7 +15,7 @@ from kernalg.compiled.elementwise import elementwise
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number
-from kernalg.gaussian import extensions
+from kernalg.gaussian import extensions, lattice
 from kernalg.gaussian.atoms import Atom, Atoms, collect, from_pieces, reflect
 from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
 from kernalg.gaussian.pieces import Pieces
@@ -174,8 +174,17 @@ class Dual:
         self.extension  # noqa: B018 (a family that knows why no number exists says so here)
         if self.has_closed_form:
             return enclose(*self._at(point[0], point[1], point[2]), digits)
+        if self.kind == "distributional" and (stairs := self._staircases()) is not None:
+            v1, v2, cov = point
+            if sp.expand(v1 * v2 - cov**2) == 0:
+                raise DomainError(f"d/dc of the dual of {self.name} is infinite at |rho| = 1, where the jumps meet")
+            return lattice.slope(*stairs, v1, v2, cov, digits)
         f, g = self._functions_for_numbers()
         return numeric.enclosure(f, g, point[0], point[1], point[2], digits)
+
+    def _staircases(self) -> tuple[lattice.Staircase, lattice.Staircase] | None:
+        left, right = map(lattice.recognise, self.pieces)
+        return None if left is None or right is None else (left, right)
 
     def _functions_for_numbers(self) -> tuple[Pieces, Pieces]:
         """The functions whose product is averaged. dk/dc is the average of the derivatives' product without jumps."""
@@ -299,6 +308,8 @@ class Dual:
             return np.vectorize(lambda *at: float(self.value(*map(numeric.exact, at), digits=17)), otypes=[float])
         if pair is not None and (function := pair.values()) is not None:
             return function
+        if self.kind == "distributional" and self._staircases() is not None:
+            return np.vectorize(lambda *at: float(self.value(*map(numeric.exact, at), digits=17)), otypes=[float])
         f, g = self._functions_for_numbers()
         return lambda a, b, cov: numeric.values(f, g, a, b, cov)[()]
 

@@ -54,8 +54,8 @@ def value_at_zero(f: Pieces) -> sp.Expr:
 
 
 def is_continuous(f: Pieces) -> bool:
-    """Whether neighbouring branches meet at every breakpoint."""
-    return all(
+    """Whether neighbouring branches meet at every breakpoint, and no branch contains floor."""
+    return not any(branch.has(sp.floor) for branch in f.branches) and all(
         sp.simplify((right - left).subs(x, t)) == 0
         for t, left, right in zip(f.breakpoints, f.branches, f.branches[1:], strict=False)
     )

@@ -16,7 +16,7 @@ import sympy as sp
 
 from kernalg.errors import NoClosedForm
 from kernalg.compiled.elementwise import elementwise
-from kernalg.gaussian import band_limited, logarithm, power_arrays, powers
+from kernalg.gaussian import band_limited, lattice, logarithm, power_arrays, powers
 from kernalg.gaussian.pieces import Pieces
 from kernalg.symbols import c, q1, q2
 
@@ -147,7 +147,7 @@ def norm_squared(f: Pieces, q: sp.Expr) -> sp.Expr | None:
 
 def reason(f: Pieces) -> str | None:
     """Why a function outside every family has no closed form, where more is known than that."""
-    if any(b.has(sp.floor) for b in f.branches):
+    if lattice.recognise(f) is not None:
         return (
             "floor has infinitely many jumps, so its dual is a doubly infinite sum and no finite closed form; "
             "dual.value(q1, q2, c, digits), dual.enclosure and arrays sum it with certified tails"

@@ -119,6 +119,11 @@ def expectation(f: Staircase, g: Staircase, v1: sp.Expr, v2: sp.Expr, cov: sp.Ex
     return value
 
 
+def mirrored(f: Staircase) -> bool:
+    """Whether some jump at t comes with one at -t."""
+    return any(a.slope == b.slope and (a.phase + b.phase).is_integer for a in f.steps for b in f.steps)
+
+
 def _size(f: Staircase, variance: sp.Expr) -> arb:
     """At least sqrt(E f^2), also of f without some of its thresholds."""
     s = ball(variance).sqrt()
@@ -276,6 +281,49 @@ def _cdf(z: arb) -> arb:
 
 def _density(z: arb) -> arb:
     return (-z * z / 2).exp() / (2 * arb.pi()).sqrt()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# dk/dc
+
+
+def slope(f: Staircase, g: Staircase, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr, digits: int) -> arb:
+    r"""d/dc of the dual, |rho| < 1: with f' = beta + sum a delta_t, densities at all thresholds and pairs of them."""
+    value = arb.nan()
+    for attempt in range(5):
+        exponent = (digits + 5) << attempt
+        with precision(bits_for(exponent) + 64):
+            value = _slope(f, g, v1, v2, cov, arb(10) ** -exponent)
+            if has_digits(value, digits):
+                return value
+    return value
+
+
+def _slope(f: Staircase, g: Staircase, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr, tolerance: arb) -> arb:
+    s1, s2, r = ball(v1).sqrt(), ball(v2).sqrt(), ball(cov) / (ball(v1) * ball(v2)).sqrt()
+    narrow = (1 - r * r).sqrt()
+    reach = (2 * (1 / tolerance).log()).sqrt().max(arb(1)).upper()
+    left, right = ([_jumps(step, s, reach) for step in h.steps] for h, s in ((f, s1), (g, s2)))
+    total, error = ball(f.linear * g.linear), arb(0)
+    outside = (-reach * reach / 2).exp()
+    for own, other, jumps, s in ((f, g, right, s2), (g, f, left, s1)):
+        for step, table in zip(other.steps, jumps, strict=True):
+            weight = ball(own.linear * step.height) / s
+            total += weight * sum((_density(h) for _, h in table), start=arb(0))
+            # densities beyond the reach: the first, and an integral over the spacing
+            error += abs(weight) * outside * (2 + ball(step.slope) * s)
+    for a, first in zip(f.steps, left, strict=True):
+        for b, second in zip(g.steps, right, strict=True):
+            weight = ball(a.height * b.height) / (s1 * s2 * narrow)
+            part = arb(0)
+            for _, h in first:
+                for _, e in second:
+                    part += _density(h) * _density((e - r * h) / narrow)
+            total += weight * part
+            # outside in one variable, anywhere in the other
+            lines = [2 + ball(step.slope) * s for step, s in ((a, s1), (b, s2))]
+            error += abs(weight) * outside * lines[0] * lines[1] * 2
+    return total + arb(0, error.upper())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,14 @@ def differentiate(parts: Pieces) -> Pieces:
     >>> differentiate(Pieces((sp.S.Zero,), (sp.S.Zero, sp.tanh(x))))
     Pieces(breakpoints=(0,), branches=(0, 1 - tanh(x)**2))
     """
-    return Pieces(parts.breakpoints, tuple(sp.diff(b, x) for b in parts.branches)).merged()
+    return Pieces(parts.breakpoints, tuple(_slope(b) for b in parts.branches)).merged()
+
+
+def _slope(branch: sp.Expr) -> sp.Expr:
+    """The derivative; floor is constant between its jumps."""
+    constants = {step: sp.Dummy() for step in branch.atoms(sp.floor)}
+    slope = sp.diff(branch.xreplace(constants), x)
+    return slope.xreplace({constant: step for step, constant in constants.items()})
 
 
 def parity(parts: Pieces) -> int | None:
