@@ -40,6 +40,10 @@ def _mean(f: Pieces, variance: sp.Expr, digits: int) -> arb:
 
 def value_at_zero(f: Pieces) -> sp.Expr:
     """f(0); the mean of both sides at a jump, the limit at a removable point such as that of sin(x)/x."""
+    stairs = lattice.recognise(f)
+    if stairs is not None:
+        jumps = sp.Add(*(step.height for step in stairs.steps if step.phase == 0))
+        return stairs.constant - jumps / 2
     if sp.S.Zero in f.breakpoints:
         i = f.breakpoints.index(sp.S.Zero)
         branch = (f.branches[i] + f.branches[i + 1]) / 2

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from kernalg.errors import NoClosedForm
-from kernalg.gaussian.atoms import Atom, Atoms, Gate
+from kernalg.gaussian.atoms import MAX_POWER, Atom, Atoms, Gate
 from kernalg.gaussian.expectation import expectation as core_expectation
 from kernalg.gaussian.pieces import Pieces
 from kernalg.symbols import c, q1, q2, x
@@ -56,7 +56,7 @@ class Power:
     @property
     def is_core(self) -> bool:
         """Whether the engine's own normal form holds it."""
-        return bool(self.exponent.is_Integer and self.exponent >= 0)
+        return bool(self.exponent.is_Integer and 0 <= self.exponent <= MAX_POWER)
 
 
 Powers = tuple[Power, ...]
@@ -84,6 +84,10 @@ def one_sided_terms(side: sp.Expr) -> dict[sp.Expr, sp.Expr] | None:
         base, exponent = power.as_base_exp() if power != 1 else (t, sp.S.Zero)
         if base != t or exponent.has(t):
             return None
+        if coefficient.has(sp.zoo):
+            raise NoClosedForm(
+                "Max(x, 0) to a negative power is infinite for x < 0; write Piecewise((x**p, x > 0), (0, True))"
+            )
         if coefficient.is_extended_real is False:
             raise NoClosedForm(
                 f"a real power of a negative number is not real; write Max(x, 0)**({exponent}), Abs(x)**({exponent}) or "
