@@ -117,7 +117,7 @@ class bivariate_normal_cdf(sp.Function):
 
 
 class dawson(sp.Function):
-    r"""Dawson's function :math:`F(z) = e^{-z^2}\int_0^z e^{t^2}\,dt = \tfrac{\sqrt\pi}2 e^{-z^2}\operatorname{erfi}(z)`."""
+    r"""Dawson's function :math:`F(z) = e^{-z^2}\int_0^z e^{t^2}\,dt`."""
 
     nargs = 1
 

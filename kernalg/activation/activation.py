@@ -131,7 +131,9 @@ class Activation:
             There are infinitely many (floor).
         """
         if self.expr.has(sp.floor):
-            raise NoClosedForm(f"{self.name} has infinitely many breakpoints: floor jumps wherever its argument is an integer")
+            raise NoClosedForm(
+                f"{self.name} has infinitely many breakpoints: floor jumps wherever its argument is an integer"
+            )
         return self.pieces.breakpoints
 
     @cached_property

@@ -242,7 +242,9 @@ ENTRIES: dict[str, Entry] = {
         source="Klambauer et al. 2017",
     ),
     # No closed form is known for the rows below; value, enclosure and arrays work.
-    "floor": Entry("step*floor(x/step)", "x rounded down to a multiple of step; numeric", {"step": 1}, {"step": "positive"}),
+    "floor": Entry(
+        "step*floor(x/step)", "x rounded down to a multiple of step; numeric", {"step": 1}, {"step": "positive"}
+    ),
     "round": Entry("step*round(x/step)", "nearest multiple of step; numeric", {"step": 1}, {"step": "positive"}),
     "sigmoid": Entry("1/(1 + exp(-x))", "logistic function; numeric"),
     "tanh": Entry("tanh(x)", "hyperbolic tangent; numeric"),
@@ -312,7 +314,11 @@ _HIGHEST = {
 def _checked(name: str, key: str, value: Any, allowed: str) -> Any:
     if allowed in _HIGHEST:
         most, why = _HIGHEST[allowed]
-        if isinstance(value, bool) or not isinstance(value, int | np.integer | sp.Integer) or not 0 <= int(value) <= most:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | np.integer | sp.Integer)
+            or not 0 <= int(value) <= most
+        ):
             raise DomainError(f"{name}({key}={value!r}): {key} is an integer from 0 to {most} ({why})")
         return int(value)
     if allowed == "exponent":

@@ -53,7 +53,9 @@ def value_at_zero(f: Pieces) -> sp.Expr:
     if not value.is_finite:
         value = sp.limit(branch, x, 0)
     if not value.is_finite:
-        raise DomainError(f"{branch} is infinite at 0, so it has no value for an input of variance 0; add a bias before it")
+        raise DomainError(
+            f"{branch} is infinite at 0, so it has no value for an input of variance 0; add a bias before it"
+        )
     return value
 
 
@@ -91,7 +93,13 @@ def values(f: Pieces, g: Pieces, a: np.ndarray, b: np.ndarray, cov: np.ndarray) 
 
 
 def _staircase_values(
-    left: lattice.Staircase, right: lattice.Staircase, f: Pieces, g: Pieces, a: np.ndarray, b: np.ndarray, cov: np.ndarray
+    left: lattice.Staircase,
+    right: lattice.Staircase,
+    f: Pieces,
+    g: Pieces,
+    a: np.ndarray,
+    b: np.ndarray,
+    cov: np.ndarray,
 ) -> np.ndarray:
     out, holds = lattice.fourier_values(left, right, a, b, cov)
     _by_balls(out, [tuple(map(int, i)) for i in np.argwhere(~holds)], f, g, a, b, cov)

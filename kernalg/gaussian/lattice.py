@@ -105,7 +105,8 @@ def expectation(f: Staircase, g: Staircase, v1: sp.Expr, v2: sp.Expr, cov: sp.Ex
     A value not told from 0 with a radius of 10^-(2 digits) of the functions' size is returned with that radius.
     """
     gap = sp.expand(v1 * v2 - cov**2)
-    for exponent in (digits + 3, digits + 25, 2 * digits + 5):
+    value, exponent, told_apart = arb.nan(), digits + 3, False
+    for _ in range(8):
         bits = bits_for(exponent) + 64
         for attempt in range(3):
             with precision(bits << attempt):
@@ -116,6 +117,14 @@ def expectation(f: Staircase, g: Staircase, v1: sp.Expr, v2: sp.Expr, cov: sp.Ex
                     return value
                 if value.rad() <= 4 * tolerance:
                     break
+        if value.abs_lower() > 0:
+            told_apart = True
+            with precision(64):
+                exponent = digits + 3 + math.ceil(float((size / value.abs_lower()).log()) / math.log(10))
+        elif told_apart or exponent > 2 * digits:
+            break
+        else:
+            exponent = 2 * digits + 5
     return value
 
 
@@ -133,17 +142,17 @@ def _size(f: Staircase, variance: sp.Expr) -> arb:
     return total.upper()
 
 
-def _sum(
-    f: Staircase, g: Staircase, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr, gap: sp.Expr, tolerance: arb
-) -> arb:
+def _sum(f: Staircase, g: Staircase, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr, gap: sp.Expr, tolerance: arb) -> arb:
     if gap != 0:
         digits = float((1 / tolerance).log())
         spread = math.sqrt(max(float(gap), 0.0)) * min(
             (float(a.slope * b.slope) for a in f.steps for b in g.steps), default=1.0
         )
-        if spread > 0 and digits / (math.pi**2 * spread) < _MOST_FOURIER_TERMS and min(
-            float(s.slope**2 * v) for h, v in ((f, v1), (g, v2)) for s in h.steps
-        ) > 1e-4:
+        if (
+            spread > 0
+            and digits / (math.pi**2 * spread) < _MOST_FOURIER_TERMS
+            and min(float(s.slope**2 * v) for h, v in ((f, v1), (g, v2)) for s in h.steps) > 1e-4
+        ):
             return _fourier(f, g, v1, v2, cov, tolerance)
     return _thresholds(f, g, v1, v2, cov, gap, tolerance)
 

@@ -107,11 +107,7 @@ def expectation_at_equality(f: Logarithm, g: Logarithm) -> sp.Expr:
     """E[f(u) g(u)] with Var u = q1; Var log|Z| = pi^2/8."""
     square = f.coefficient * g.coefficient * (_mean_of_log(q1) ** 2 + sp.pi**2 / 8)
     mixed = sp.Add(
-        *(
-            a.coefficient * p * _log_moment(k, q1)
-            for a, b in ((f, g), (g, f))
-            for k, p in enumerate(b.polynomial)
-        )
+        *(a.coefficient * p * _log_moment(k, q1) for a, b in ((f, g), (g, f)) for k, p in enumerate(b.polynomial))
     )
     both = core_expectation(_atoms(f.polynomial), _atoms(g.polynomial))
     return square + mixed + both.subs({q2: q1, c: q1}, simultaneous=True)

@@ -40,7 +40,8 @@ class Hypergeometric:
             a, b, self._power, excess = d - a, d - b, float(excess), -excess
         panels = math.ceil(min(_MOST_PANELS, 56 / min(1.0, float(excess)))) if excess.is_positive else _MOST_PANELS
         rows = []
-        with precision(_BITS):
+        # The recurrence runs beside a solution like z^(1-d), which multiplies its rounding by about 4 d a term.
+        with precision(_BITS + _TERMS * math.ceil(math.log2(4 + 4 * abs(float(d))))):
             first, second, third = ball(a), ball(b), ball(d)
             for j in range(panels):
                 middle = ball(sp.Rational(3, 2 ** (j + 2)))

@@ -81,6 +81,7 @@ def one_sided_terms(side: sp.Expr) -> dict[sp.Expr, sp.Expr] | None:
     terms: dict[sp.Expr, sp.Expr] = {}
     for term in sp.Add.make_args(side) if side != 0 else ():
         coefficient, power = term.as_independent(t, as_Add=False)
+        power = sp.powsimp(power, combine="exp")  # sp.expand writes t^(p-1) as t^p/t
         base, exponent = power.as_base_exp() if power != 1 else (t, sp.S.Zero)
         if base != t or exponent.has(t):
             return None
@@ -114,13 +115,16 @@ def recognise(parts: Pieces) -> Powers | None:
         return None
     left, right = tables
     powers = collect(
-        Power(p, right.get(p, sp.S.Zero), left.get(p, sp.S.Zero)) for p in sorted({*left, *right}, key=sp.default_sort_key)
+        Power(p, right.get(p, sp.S.Zero), left.get(p, sp.S.Zero))
+        for p in sorted({*left, *right}, key=sp.default_sort_key)
     )
     for power in powers:
         p = power.exponent
         above = (p + 1).is_positive
         if above is None:
-            raise NoClosedForm(f"the exponent {p} is not known to be above -1; declare it, as in Symbol('p', positive=True)")
+            raise NoClosedForm(
+                f"the exponent {p} is not known to be above -1; declare it, as in Symbol('p', positive=True)"
+            )
         if not above:
             raise NoClosedForm(
                 f"|x|**({p}) is not integrable at 0, so the expectation of a product such as 1/(u v) does not exist; "

@@ -73,7 +73,7 @@ ROWS: list[tuple[str, dict[str, Any], bool, Function, list[float]]] = [
     ("selu", {}, True, lambda z: 1.0507009873554805 * np.where(z > 0, z, 1.6732632423543772 * np.expm1(z)), [0]),
     ("x_exp", {"b": HALF}, True, lambda z: z * np.exp(z / 2), []),
     ("x_sin", {"a": 2}, True, lambda z: z * np.sin(2 * z), []),
-    ("sinc", {"a": 2}, False, lambda z: np.sinc(2 * z / np.pi), []),
+    ("sinc", {"a": 2}, True, lambda z: np.sinc(2 * z / np.pi), []),
     ("sigmoid", {}, False, logistic, []),
     ("tanh", {}, False, np.tanh, []),
     ("softplus", {}, False, lambda z: np.logaddexp(0, z), []),
@@ -196,6 +196,14 @@ TABLE: list[tuple[str, dict[str, Any], str | None, int | None, Any, Any]] = [
     ("hard_swish", {}, None, None, R(3, 2), R(3, 2)),
     ("quantiser", {}, "odd", None, R(1, 2), R(1, 2)),
     ("sinc", {}, "even", None, None, None),
+    ("dawson", {}, "odd", None, None, None),
+    ("abs_power", {"p": "3/2"}, "even", R(3, 2), 2, 2),
+    ("signed_power", {"p": "1/3"}, "odd", R(1, 3), R(5, 6), R(5, 6)),
+    ("rectified_power", {"p": "-1/4"}, None, -R(1, 4), R(1, 4), R(1, 4)),
+    ("rectified_power", {"p": "1/2"}, None, HALF, 1, None),
+    ("log_abs", {}, "even", None, HALF, HALF),
+    ("floor", {}, None, None, HALF, HALF),
+    ("round", {"step": "1/3"}, "odd", None, HALF, HALF),
     ("x_sin", {}, "even", None, None, None),
     ("x_exp", {"b": "1/2"}, None, None, None, None),
     ("soft_shrink", {}, "odd", None, R(3, 2), R(3, 2)),
@@ -251,7 +259,7 @@ def test_smoothness_of_formulas() -> None:
 
 def test_a_singular_derivative_is_refused() -> None:
     with pytest.raises(ka.NoClosedForm, match="one-sided"):
-        ka.activation("sqrt(Abs(x))").smoothness  # noqa: B018
+        ka.activation("sqrt(Abs(x - 1))").smoothness  # noqa: B018
 
 
 # -- new activations from old ------------------------------------------------------------------------------------------
@@ -391,7 +399,7 @@ def test_stand_ins_are_for_activations_without_closed_form() -> None:
     [
         (lambda: ka.activation("threshold"), "needs the parameter t"),
         (lambda: ka.activation("celu", a=0), "positive"),
-        (lambda: ka.activation("piecewise_linear", slopes=[1, 2], breakpoints=[]), "one slope more"),
+        (lambda: ka.activation("piecewise_linear", slopes=[1, 2], breakpoints=[]), "one of the slopes more"),
         (lambda: ka.activation("piecewise_linear", slopes=[1, 2, 3], breakpoints=[1, 1]), "increasing"),
         (lambda: ka.activation("piecewise_linear", slopes=1, breakpoints=[1]), "list of 0 to 61"),
         (lambda: ka.activation("relu").scaled(0), "other than 0"),
