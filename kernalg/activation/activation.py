@@ -40,8 +40,8 @@ class Smoothness:
 
     At unit variances the dual is, near rho = 1, a power series in d = 1 - rho plus a multiple of d^(j + 1/2), where j
     is the lowest order at which a derivative phi^(j) jumps; its Hermite coefficients decay like k^(-(2j+3)/4).
-    A power |x|^p, p not an even number, on one or both sides has j = p: the term is d^(p + 1/2), times log d when p + 1/2
-    is an integer; log|x| has the exponent of a jump.
+    A power |x|^p, p not an even number, on one or both sides has j = p: the term is d^(p + 1/2), times log d when
+    p + 1/2 is an integer; log|x| has the exponent of a jump.
     The multiple is (-1)^(j+1) Gamma(3/2)/Gamma(j+3/2) sum_t J_t^2 f(t)/sqrt(pi), with J_t the jump at t and f the
     normal density: it is never 0. (Check: ReLU, j = 1 and J_0 = 1, has sqrt(2)/(3 pi) d^(3/2).)
     Near rho = -1, u is close to -v and only a breakpoint t whose mirror image -t is one too leaves a power of 1 + rho.
@@ -344,8 +344,9 @@ class Activation:
 def _at_zero(parts: Pieces) -> list[dict[sp.Expr, sp.Expr]] | None:
     """{exponent: coefficient} on the left and on the right, in |x|, of a sum of powers that breaks at 0 only."""
     found = powers.sides(parts)
-    tables = None if found is None else [powers.one_sided_terms(side) for side in found]
-    return None if tables is None or None in tables else tables
+    tables = [] if found is None else [powers.one_sided_terms(side) for side in found]
+    known = [table for table in tables if table is not None]
+    return known if len(known) == 2 else None
 
 
 def _special_smoothness(parts: Pieces) -> Smoothness | None:

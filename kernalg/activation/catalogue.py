@@ -92,7 +92,8 @@ def _piecewise_constant(levels: list[sp.Expr], breakpoints: list[sp.Expr]) -> sp
 def _check_breakpoints(name: str, what: str, values: list[sp.Expr], breakpoints: list[sp.Expr]) -> None:
     if len(values) != len(breakpoints) + 1:
         raise DomainError(
-            f"{name}: {len(values)} {what} and {len(breakpoints)} breakpoints; give one of the {what} more than breakpoints"
+            f"{name}: {len(values)} {what} and {len(breakpoints)} breakpoints; "
+            f"give one of the {what} more than breakpoints"
         )
     if not all((right - left).is_positive for left, right in pairwise(breakpoints)):
         raise DomainError(f"{name}(breakpoints={breakpoints}): give them in increasing order, each once")
@@ -325,8 +326,8 @@ def _checked(name: str, key: str, value: Any, allowed: str) -> Any:
         number = exact_number(value, key)
         if not (number + sp.S.Half).is_positive:
             raise DomainError(
-                f"{name}({key}={value}): the exponent must exceed -1/2, or the mean square is infinite (declare a symbol "
-                "positive=True)"
+                f"{name}({key}={value}): the exponent must exceed -1/2, or the mean square is infinite "
+                "(declare a symbol positive=True)"
             )
         return number
     if allowed in ("coefficients", "numbers"):

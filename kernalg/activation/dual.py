@@ -305,13 +305,21 @@ class Dual:
                 return self.derivative._compiled
             if pair.family.values is None:
                 return elementwise(self.expr, (q1, q2, c))
-            return np.vectorize(lambda *at: float(self.value(*map(numeric.exact, at), digits=17)), otypes=[float])
+            return self._entry_by_entry
         if pair is not None and (function := pair.values()) is not None:
             return function
         if self.kind == "distributional" and self._staircases() is not None:
-            return np.vectorize(lambda *at: float(self.value(*map(numeric.exact, at), digits=17)), otypes=[float])
+            return self._entry_by_entry
         f, g = self._functions_for_numbers()
         return lambda a, b, cov: numeric.values(f, g, a, b, cov)[()]
+
+    def _entry_by_entry(self, a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> np.ndarray:
+        """By balls: for what is neither compiled nor a short series."""
+        out = np.empty(a.shape)
+        for index in np.ndindex(a.shape):
+            at = [numeric.exact(float(v[index])) for v in (a, b, cov)]
+            out[index] = float(self.value(at[0], at[1], at[2], digits=17))
+        return out[()]
 
     def _refuse_parameters(self) -> None:
         free = {s for f in self.pieces for e in (*f.branches, *f.breakpoints) for s in e.free_symbols} - {x}

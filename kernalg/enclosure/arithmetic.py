@@ -267,7 +267,13 @@ def _dawson(kind: str, a: bool, z: Value) -> Value:
             before = terms[k - 1] if k else arb(0)
             terms.append((int(k == 0) - 2 * centre * terms[k] - 2 * before) / (k + 1))
         return _composed(terms, z)
-    return z * (-z * z).hypgeom_1f1(_like(z, 1), _like(z, fmpq(3, 2)))
+    value = z * (-z * z).hypgeom_1f1(_like(z, 1), _like(z, fmpq(3, 2)))
+    # |F(x + iy)| <= int_0^oo e^(-t^2/4) cosh(ty) dt/2 = sqrt(pi) e^(y^2)/2, what wide boxes need
+    height = z.imag.abs_upper() if kind == COMPLEX else arb(0)
+    most = (arb.pi().sqrt() / 2 * (height * height).exp()).upper()
+    if abs(value).upper() < most:
+        return value
+    return acb(arb(0, most), arb(0, most)) if kind == COMPLEX else arb(0, most)
 
 
 def _like(z: Value, number: Any) -> Value:

@@ -2,8 +2,8 @@ r"""sin(ax)/x and Dawson's function: sine and cosine transforms of a box and of 
 
 .. math:: \frac{\sin ax}x=\int_0^a\cos(sx)\,ds,\qquad F(bx)=\tfrac12\int_0^\infty e^{-s^2/4}\sin(sbx)\,ds .
 
-For a Gaussian pair :math:`E[\cos su\cos tv]=e^{-(s^2q_1+t^2q_2)/2}\cosh(stc)`, and with sinh for sines. So two boxes give
-the probability of a rectangle, and two half Gaussians that of a quadrant (Sheppard): with :math:`D=q_1q_2-c^2`,
+For a Gaussian pair :math:`E[\cos su\cos tv]=e^{-(s^2q_1+t^2q_2)/2}\cosh(stc)`, and with sinh for sines. So two boxes
+give the probability of a rectangle, and two half Gaussians that of a quadrant (Sheppard): with :math:`D=q_1q_2-c^2`,
 :math:`r=c/\sqrt{q_1q_2}`, :math:`h=a\sqrt{D/q_2}`, :math:`k=b\sqrt{D/q_1}`,
 
 .. math:: E\Big[\frac{\sin au}u\,\frac{\sin bv}v\Big] &= \frac{\pi}{2\sqrt D}\big(\Phi_2(h,k,r)-\Phi_2(-h,k,r)

@@ -2,7 +2,7 @@
 
 Each family lives in a file of its own and offers the same functions: `recognise` turns the branches of a function into
 the family's own spelling (None when it is no member; `NoClosedForm` when it is one and its expectation does not exist),
-`expectation` and `expectation_at_equality` are what the engine's functions of these names are, `hermite_moments` too, and
+`expectation`, `expectation_at_equality` and `hermite_moments` are what the engine's functions of these names are, and
 `scaled` is x -> f(a x).
 """
 
@@ -14,8 +14,8 @@ from typing import Any
 
 import sympy as sp
 
-from kernalg.errors import NoClosedForm
 from kernalg.compiled.elementwise import elementwise
+from kernalg.errors import NoClosedForm
 from kernalg.gaussian import band_limited, lattice, logarithm, power_arrays, powers
 from kernalg.gaussian.pieces import Pieces
 from kernalg.symbols import c, q1, q2

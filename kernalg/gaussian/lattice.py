@@ -8,11 +8,11 @@ elementary: with :math:`s=b^2q_1,\;t=bb'c,\;w=b'^2q_2` and the phases d, e, the 
 .. math:: \sum_{n,m\ge1}\frac{e^{-2\pi^2(n^2s-2nmt+m^2w)}\cos2\pi(nd-me)-e^{-2\pi^2(n^2s+2nmt+m^2w)}\cos2\pi(nd+me)}
    {2\pi^2nm}.
 
-About :math:`L/(\pi^2bb'\sqrt D)` terms exceed :math:`e^{-L}`, :math:`D=q_1q_2-c^2`: few, unless the variances are small or rho
-is near ±1.
+About :math:`L/(\pi^2bb'\sqrt D)` terms exceed :math:`e^{-L}`, :math:`D=q_1q_2-c^2`: few, unless the variances are small
+or rho is near ±1.
 
-*Thresholds.* :math:`\lfloor y\rfloor=\sum_{k\ge1}1\{y\ge k\}-\sum_{k\le0}1\{y<k\}`: probabilities of quadrants, few when
-the variances are small, and nearly all of them one-dimensional when rho is near ±1.
+*Thresholds.* :math:`\lfloor y\rfloor=\sum_{k\ge1}1\{y\ge k\}-\sum_{k\le0}1\{y<k\}`: probabilities of quadrants, few
+when the variances are small, and nearly all of them one-dimensional when rho is near ±1.
 
 The terms beyond a reach are bounded by Cauchy and Schwarz, or by geometric series.
 """
@@ -340,7 +340,7 @@ def _slope(f: Staircase, g: Staircase, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr, t
 
 
 def hermite_coefficients(f: Staircase, q: sp.Expr, order: int, tolerance: arb, bits: int) -> list[arb]:
-    r"""a_0 … a_order to about `tolerance`: a_k = sum of height * f(t) h_{k-1}(t)/sqrt(k) over the thresholds t, k >= 1."""
+    r"""a_0 … a_order to about `tolerance`: a_k = sum of height f(t) h_{k-1}(t)/sqrt(k) over the jumps t, k >= 1."""
     with precision(bits):
         s = ball(q).sqrt()
         out = [arb(0)] * (order + 1)
@@ -388,10 +388,12 @@ def fourier_values(f: Staircase, g: Staircase, v1: Array, v2: Array, cov: Array)
                 weight = height * np.exp(-2 * math.pi**2 * n * n * b * b * v)
                 wave = own0 * math.sin(2 * math.pi * n * d) / (math.pi * n)
                 part = part + weight * (wave + own1 * c * 2 * b * math.cos(2 * math.pi * n * d))
-    for a in f.steps:
-        for b in g.steps:
-            s, w, t = float(a.slope) ** 2 * p, float(b.slope) ** 2 * q, float(a.slope * b.slope) * c
-            d, e, height = float(a.phase), float(b.phase), float(a.height * b.height)
+    for first_step in f.steps:
+        for second_step in g.steps:
+            rates = float(first_step.slope), float(second_step.slope)
+            s, w, t = rates[0] ** 2 * p, rates[1] ** 2 * q, rates[0] * rates[1] * c
+            d, e = float(first_step.phase), float(second_step.phase)
+            height = float(first_step.height * second_step.height)
             for n in range(1, rows + 1):
                 for m in range(1, columns + 1):
                     square = n * n * s + m * m * w

@@ -1,9 +1,9 @@
 r"""float64 values of the duals of real powers, to a few units in the last place of the largest term.
 
-:math:`{}_2F_1(a,b;d;z)` on :math:`0\le z\le1` is tabulated once in balls. In :math:`w=1-z` its only singularity is w = 0, so
-on each panel :math:`2^{-j-1}\le w\le2^{-j}` the Taylor series at the middle converges like :math:`3^{-k}`: 36 coefficients a
-panel, and panels down to where :math:`w^{\min(1,\,d-a-b)}` is below rounding. There is no case for an integer d - a - b,
-where logarithms appear.
+:math:`{}_2F_1(a,b;d;z)` on :math:`0\le z\le1` is tabulated once in balls. In :math:`w=1-z` its only singularity is
+w = 0, so on each panel :math:`2^{-j-1}\le w\le2^{-j}` the Taylor series at the middle converges like :math:`3^{-k}`: 36
+coefficients a panel, and panels down to where :math:`w^{\min(1,\,d-a-b)}` is below rounding. There is no case for an
+integer d - a - b, where logarithms appear.
 
 Near :math:`\rho=\pm1` the information is in :math:`1\mp\rho`, which comes from :math:`D=q_1q_2-c^2`, computed without
 rounding its two products.

