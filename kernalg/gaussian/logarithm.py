@@ -4,9 +4,10 @@ With :math:`r=c/\sqrt{q_1q_2}` and the mean :math:`\mu(q)=E\log|\sqrt q Z|=\tfra
 
 .. math:: E[\log|u|\,\log|v|]=\tfrac12\arcsin^2 r+\mu(q_1)\mu(q_2),
 
-because the Hermite coefficients :math:`a_{2m}=(-1)^{m-1}2^{m-1}(m-1)!/\sqrt{(2m)!}` are the derivatives at p = 0 of
-those of :math:`|x|^p`, and :math:`\sum_m a_{2m}^2r^{2m}` is the series of :math:`\tfrac12\arcsin^2r`. Against a power,
-v is its regression on u plus independent noise, and :math:`E[|u|^j\log|u|]=E|u|^j\,\tfrac12(\log 2q+\psi(\tfrac{j+1}2))`.
+because the Hermite coefficients :math:`a_{2m}=(-1)^{m-1}2^{m-1}(m-1)!/\sqrt{(2m)!}` are the derivatives at p = 0
+of those of :math:`|x|^p`, and :math:`\sum_m a_{2m}^2r^{2m}` is the series of :math:`\tfrac12\arcsin^2r`. Against a
+power, v is its regression on u plus independent noise, and
+:math:`E[|u|^j\log|u|]=E|u|^j\,\tfrac12(\log 2q+\psi(\tfrac{j+1}2))`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import sympy as sp
 from flint import arb
 
 import kernalg as ka
+from kernalg.activation.activation import describe as ka_describe
 from kernalg.activation.catalogue import ENTRIES, REQUIRED, describe
 from kernalg.enclosure.balls import enclose, precision
 from kernalg.tour import _STAND_INS
@@ -55,6 +56,18 @@ def logistic(z: np.ndarray) -> np.ndarray:
 
 ROWS: list[tuple[str, dict[str, Any], bool, Function, list[float]]] = [
     ("threshold", {"t": HALF}, True, lambda z: 1.0 * (z > 0.5), [0.5]),
+    (
+        "piecewise_constant",
+        {"levels": [-1, 0, 3], "breakpoints": ["-1/2", 1]},
+        True,
+        lambda z: np.where(z < -0.5, -1.0, np.where(z < 1, 0.0, 3.0)),
+        [-0.5, 1],
+    ),
+    ("erf", {"a": 2, "b": "1/2", "d": 1}, True, lambda z: 2 * scipy.special.erf(z / 2 + 1), []),
+    ("gabor", {"b": 2, "c": 1}, True, lambda z: np.exp(-(z**2)) * np.sin(2 * z + 1), []),
+    ("x_cos", {"a": 2}, True, lambda z: z * np.cos(2 * z), []),
+    ("x_gaussian", {}, True, lambda z: z * np.exp(-(z**2) / 2), []),
+    ("dawson", {"a": 2}, True, lambda z: scipy.special.dawsn(2 * z), []),
     ("quantiser", {"t": "1/4"}, True, lambda z: np.sign(z) * (np.abs(z) > 0.25), [-0.25, 0.25]),
     ("tanh_like", {}, True, lambda z: scipy.special.erf(2 * z / 2.4020563531719796), []),
     ("prelu", {}, True, lambda z: np.where(z > 0, z, z / 4), [0]),
@@ -255,6 +268,37 @@ def test_smoothness_of_formulas() -> None:
     slope = sp.Symbol("slope")  # of which nothing is known
     assert ka.activation(slope * sp.Max(ka.x, 0)).smoothness.jump_order == 1
     assert ka.activation("Piecewise((sin(x)/x, x > 0), (1, True))").smoothness.jump_order == 2
+
+
+def test_descriptions() -> None:
+    about = ka_describe("floor", step="1/2")
+    assert (about.name, about.has_closed_form, about.breakpoints) == ("floor(step=1/2)", False, None)
+    assert ka_describe("relu").source == "Cho & Saul 2009" and ka_describe("relu").smoothness.at_plus_one == R(3, 2)
+    assert ka_describe("piecewise_constant", levels=[-1, 0, 3], breakpoints=["-1/2", 2]).breakpoints == (-HALF, 2)
+    with pytest.raises(ka.NoClosedForm, match="infinitely many"):
+        ka.activation("floor").breakpoints  # noqa: B018
+
+
+def test_numbers_for_hermite_coefficients() -> None:
+    exact, numbers = ka.activation("gelu").hermite(8), ka.activation("gelu").hermite(8, digits=25)
+    assert all(abs(a - b) < sp.Float("1e-24") for a, b in zip(exact, numbers, strict=True))
+    assert ka.activation("floor").hermite(2, digits=20)[2] == 0
+    with pytest.raises(ka.DomainError, match="free parameters"):
+        ka.activation(sp.tanh(sp.Symbol("a", real=True) * ka.x)).hermite(3, digits=10)
+
+
+def test_high_degrees() -> None:
+    """Beyond the normal form's powers; E u^n v^n by the three-term recurrence."""
+    before, now = sp.S.One, HALF
+    for n in range(1, 100):
+        before, now = now, (2 * n + 1) * now / 2 + n**2 * R(3, 4) * before
+    assert (
+        sp.simplify(ka.activation("monomial", degree=100).dual.expr.subs({ka.q1: 1, ka.q2: 1, ka.c: HALF}) - now) == 0
+    )
+    high = ka.activation("rectified_monomial", degree=100).dual
+    assert high(1.0, 1.0, 0.5) == pytest.approx(float(high.value(1, 1, HALF, digits=20)), rel=1e-12)
+    with pytest.raises(ka.DomainError, match="range of float64"):
+        ka.activation("monomial", degree=151)
 
 
 def test_a_singular_derivative_is_refused() -> None:
