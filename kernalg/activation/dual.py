@@ -57,9 +57,24 @@ class Dual:
         left = self.left()
         return left, left if self.right is None else self.right()
 
-    @cached_property
+    @property
     def atoms(self) -> tuple[Atoms, Atoms]:
-        """f and g in normal form."""
+        """f and g in normal form.
+
+        Raises
+        ------
+        NoClosedForm
+            f or g has none; `expr` may exist all the same, when an extension knows them.
+        """
+        if self.extension is not None:
+            raise NoClosedForm(
+                f"{self.name} has no normal form of atoms; its closed form, .expr, is that of "
+                f"{self.extension.family.title}"
+            )
+        return self._normal_form
+
+    @cached_property
+    def _normal_form(self) -> tuple[Atoms, Atoms]:
         left, right = self.pieces
         f = from_pieces(left)
         return f, f if self.right is None else from_pieces(right)
@@ -68,7 +83,7 @@ class Dual:
     def extension(self) -> extensions.Pair | None:
         """The family beyond the normal form that knows f and g; None inside the normal form, or outside everything."""
         try:
-            self.atoms  # noqa: B018
+            self._normal_form  # noqa: B018
         except NoClosedForm:
             found = extensions.find(*self.pieces)
             if found is None and self.kind == "derivative" and self.primal is not None:

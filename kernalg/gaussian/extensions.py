@@ -25,6 +25,7 @@ from kernalg.symbols import c, q1, q2
 class Family:
     """The functions of one file; members are values of its own."""
 
+    title: str
     recognise: Callable[[Pieces], Any]
     expectation: Callable[[Any, Any], sp.Expr]
     expectation_at_equality: Callable[[Any, Any], sp.Expr]
@@ -39,6 +40,7 @@ class Family:
 
 
 POWERS = Family(
+    "real powers (kernalg.gaussian.powers)",
     powers.recognise,
     powers.expectation,
     powers.expectation_at_equality,
@@ -47,6 +49,7 @@ POWERS = Family(
     values=power_arrays.values,
 )
 LOGARITHM = Family(
+    "log|x| and polynomials (kernalg.gaussian.logarithm)",
     logarithm.recognise,
     logarithm.expectation,
     logarithm.expectation_at_equality,
@@ -54,6 +57,7 @@ LOGARITHM = Family(
     logarithm.scaled,
 )
 BAND_LIMITED = Family(
+    "sin(ax)/x and Dawson's function (kernalg.gaussian.band_limited)",
     band_limited.recognise,
     band_limited.expectation,
     band_limited.expectation_at_equality,

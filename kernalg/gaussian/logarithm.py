@@ -94,6 +94,7 @@ def expectation(f: Logarithm, g: Logarithm) -> sp.Expr:
     Examples
     --------
     >>> from kernalg.gaussian.pieces import pieces
+    >>> from kernalg.symbols import x
     >>> log = recognise(pieces(sp.log(sp.Abs(x))))
     >>> expectation(log, log).subs({q1: 2 * sp.exp(sp.EulerGamma), q2: 2 * sp.exp(sp.EulerGamma)})
     asin(c*exp(-EulerGamma)/2)**2/2
