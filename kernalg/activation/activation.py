@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import scipy.special
 import sympy as sp
 
 from kernalg.activation import catalogue
@@ -389,11 +388,13 @@ def _evaluated(expr: sp.Expr, values: Any) -> Any:
     outermost = [e for e in inner if not any(e in other.args[0].atoms(sp.floor, dawson) for other in inner)]
     if not outermost:
         return elementwise(expr, (x,))(values)
+    from scipy.special import dawsn
+
     names = [sp.Symbol(f"inner{i}", real=True) for i in range(len(outermost))]
     columns = []
     for e in outermost:
         argument = np.asarray(_evaluated(e.args[0], values))
-        columns.append(np.floor(argument) if isinstance(e, sp.floor) else scipy.special.dawsn(argument))
+        columns.append(np.floor(argument) if isinstance(e, sp.floor) else dawsn(argument))
     return elementwise(expr.xreplace(dict(zip(outermost, names, strict=True))), (x, *names))(values, *columns)
 
 
