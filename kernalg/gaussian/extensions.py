@@ -149,6 +149,17 @@ def norm_squared(f: Pieces, q: sp.Expr) -> sp.Expr | None:
     return found.at_ratio(sp.S.One).subs(q1, q)
 
 
+def is_unbounded(f: Pieces) -> bool:
+    """Whether a function of the families is infinite at 0, where quadrature cannot bound it."""
+    try:
+        found = find(f, f)
+    except NoClosedForm:
+        return False
+    if found is None or found.family is BAND_LIMITED:
+        return False
+    return found.family is LOGARITHM or any(p.exponent.is_negative for p in found.left)
+
+
 def reason(f: Pieces) -> str | None:
     """Why a function outside every family has no closed form, where more is known than that."""
     if lattice.recognise(f) is not None:

@@ -287,6 +287,31 @@ def test_staircase_arrays() -> None:
                 assert abs(value - float(exact)) < 1e-14, at
 
 
+def test_floor_and_log_against_other_kinds() -> None:
+    """Stein: E[u g(v)] = c E g'(v), with E floor'(v) the densities at the integers; and E[sign(v) floor(u)]."""
+    identity = ka.cross_dual("floor", "identity").value(*POINT, digits=25)
+    with mp.workdps(30):
+        variance = mp.mpf(3) / 2
+        densities = mp.nsum(lambda k: mp.exp(-k * k / (2 * variance)), [-60, 60]) / mp.sqrt(2 * mp.pi * variance)
+        assert abs(identity - sp.Float(mp.nstr(-mp.mpf(2) / 5 * densities, 28), 28)) < sp.Float("1e-24")
+    log_abs = ka.cross_dual("log_abs", "abs(x)")
+    c = R(3, 10)
+    with mp.workdps(30):
+        angle, half = mp.acos(mp.mpf(3) / 10), mp.pi / 2
+        ends = sorted({-half, half, angle - half, angle + half, 3 * half})
+        # E[R log R] and E R of the Rayleigh radius
+        mean = mp.sqrt(half)
+        mean_log = mean * (mp.log(2) + mp.digamma(mp.mpf(3) / 2)) / 2
+        around = [
+            mp.quad(h, ends) / (2 * mp.pi)
+            for h in (lambda t: abs(mp.cos(t - angle)), lambda t: abs(mp.cos(t - angle)) * mp.log(abs(mp.cos(t))))
+        ]
+        reference = mean_log * around[0] + mean * around[1]
+        assert abs(log_abs.value(1, 1, c, digits=25) - sp.Float(mp.nstr(reference, 28), 28)) < sp.Float("1e-24")
+    with pytest.raises(ka.PrecisionError, match="Hermite series"):
+        ka.cross_dual("floor", "relu").value(1, 1, R(9999, 10000), digits=20)
+
+
 def test_pieces_of_other_kinds_are_left_alone() -> None:
     assert lattice.recognise(pieces(sp.floor(x**2))) is None
     assert ka.activation("tanh").dual.extension is None
