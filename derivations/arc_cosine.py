@@ -157,4 +157,42 @@ def derive() -> Derivation:
     third = ka.activation("rectified_monomial", degree=3).dual.normalized
     d.step(form(sp.Integer(3), rho), third, because="and for order 3", check="mpmath")
     d.conclude(r"the normalised dual of $\max(x, 0)^3$", third)
+    shipped = ka.activation("rectified_power", p=p).dual
+    d.step(
+        form(p, rho),
+        shipped.normalized,
+        because=(
+            r"for a real order the formula shipped is the same one with the Beta function written out: by the "
+            r"duplication formula "
+            r"$\frac{2^{2p+1} \Gamma(p+1)^2}{\Gamma(2p+2)} = \frac{\Gamma(1/2)\Gamma(p+1)}{\Gamma(p+3/2)}$"
+        ),
+        check="mpmath",
+    )
+    d.step(
+        (q1 * q2) ** (p / 2) * sp.Subs(shipped.normalized, rho, c / sp.sqrt(q1 * q2)),
+        shipped.expr,
+        because="homogeneity restores the variances",
+        check="mpmath",
+    )
+    d.conclude(r"the dual of $\max(x, 0)^p$ for every real $p > 0$", shipped.expr)
+    for name, side in (("abs_power", sp.Abs(x)), ("signed_power", sp.sign(x) * sp.Abs(x))):
+        dual = ka.activation(name, p=odd).dual
+        function = ka.activation(name, p=odd).expr
+        ahead = 1 if name == "abs_power" else -1
+        d.step(
+            Expectation(function, function),
+            2 * (shipped.expr + ahead * shipped.expr.subs(c, -c)).subs(p, odd),
+            because=(
+                f"of the four quadrants two have the correlation $\\rho$ and two have $-\\rho$, for "
+                f"${sp.latex(side)}^p$ with the sign {'+' if ahead > 0 else '-'}; here $p = 5/2$"
+            ),
+            check="quadrature",
+        )
+        d.step(
+            2 * (shipped.expr + ahead * shipped.expr.subs(c, -c)).subs(p, odd),
+            dual.expr,
+            because=r"and the two merge into one series in $\rho^2$ (a quadratic transformation)",
+            check="mpmath",
+        )
+        d.conclude(f"the dual of order 5/2, {'even' if ahead > 0 else 'odd'}", dual.expr)
     return d

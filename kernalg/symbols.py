@@ -1,4 +1,4 @@
-"""The variables of every formula, and the three SymPy functions SymPy itself lacks.
+"""The variables of every formula, and the SymPy functions SymPy itself lacks.
 
 ============  =========================================================================
 ``x``         the activation's variable
@@ -234,3 +234,33 @@ def _elementary(n: int, m: int, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr) -> tuple
             a, b = _elementary(i, j, v1, v2, cov)
             factor, rest = factor + weight * a, rest + weight * b
     return factor, rest
+
+
+class dawson(sp.Function):
+    r"""Dawson's function :math:`F(z) = e^{-z^2}\int_0^z e^{t^2}\,dt`."""
+
+    nargs = 1
+
+    @classmethod
+    def eval(cls, z: sp.Expr) -> sp.Expr | None:
+        if z.is_zero:
+            return sp.S.Zero
+        if z.could_extract_minus_sign():
+            return -cls(-z)
+        return None
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return 1 - 2 * self.args[0] * self
+
+    def _eval_is_extended_real(self) -> bool | None:
+        return self.args[0].is_extended_real
+
+    def _eval_rewrite_as_erfi(self, z: sp.Expr, **_: Any) -> sp.Expr:
+        return sp.sqrt(sp.pi) / 2 * sp.exp(-(z**2)) * sp.erfi(z)
+
+    def _eval_evalf(self, prec: int) -> sp.Expr:
+        return self._eval_rewrite_as_erfi(self.args[0])._eval_evalf(prec)
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        power = f"^{{{exp}}}" if exp else ""
+        return rf"\operatorname{{F}}{power}\left({printer._print(self.args[0])}\right)"

@@ -21,7 +21,7 @@ from kernalg.errors import DomainError, FormulaError
 from kernalg.formula import FUNCTION_NAMES, exact_number, from_json, parse, to_json
 from kernalg.formula.builder import MAX_DIGITS, MAX_EXPONENT, MAX_NODES
 from kernalg.formula.text import MAX_TEXT
-from kernalg.symbols import bivariate_normal_cdf, c, normal_cdf, q1, q2, rho, x
+from kernalg.symbols import bivariate_normal_cdf, c, dawson, normal_cdf, q1, q2, rho, x
 
 R = sp.Rational
 CALM = settings(deadline=None, derandomize=True, max_examples=200)
@@ -59,6 +59,8 @@ GOOD = [
     ("sin(x) + cos(x) + tan(x)", sp.sin(x) + sp.cos(x) + sp.tan(x)),
     ("sinh(x) + cosh(x) + tanh(x)", sp.sinh(x) + sp.cosh(x) + sp.tanh(x)),
     ("erfc(x) + erfi(x)", sp.erfc(x) + sp.erfi(x)),
+    ("dawson(-2*x) + round(x)", sp.floor(x + R(1, 2)) - dawson(2 * x)),
+    ("max(x, 0)**(3/2) + Abs(x)**(-1/4)", sp.Max(x, 0) ** R(3, 2) + sp.Abs(x) ** R(-1, 4)),
     ("floor(x) + gamma(5/2) + log(x)", sp.floor(x) + 3 * sp.sqrt(sp.pi) / 4 + sp.log(x)),
     ("exp(10**9)", sp.exp(10**9)),
     ("  x\n + 1\t", x + 1),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import sympy as sp
@@ -14,13 +15,18 @@ import sympy as sp
 from kernalg.activation import catalogue
 from kernalg.activation.dual import Dual
 from kernalg.compiled.elementwise import elementwise
+from kernalg.enclosure.balls import certain_digits, to_float
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number, from_json, parse, read_object, to_json
+from kernalg.gaussian import extensions, lattice, logarithm, powers
 from kernalg.gaussian.atoms import Atoms, from_pieces
 from kernalg.gaussian.expectation import hermite_moments
 from kernalg.gaussian.pieces import Pieces, pieces
-from kernalg.gaussian.series import differentiate
-from kernalg.symbols import x
+from kernalg.gaussian.series import differentiate, hermite_coefficients
+from kernalg.symbols import dawson, x
+
+if TYPE_CHECKING:
+    from flint import arb
 
 MAX_HERMITE_ORDER = 500
 MAX_JUMP_ORDER = 64
@@ -33,13 +39,15 @@ class Smoothness:
 
     At unit variances the dual is, near rho = 1, a power series in d = 1 - rho plus a multiple of d^(j + 1/2), where j
     is the lowest order at which a derivative phi^(j) jumps; its Hermite coefficients decay like k^(-(2j+3)/4).
+    A power |x|^p, p not an even number, on one or both sides has j = p: the term is d^(p + 1/2), times log d when
+    p + 1/2 is an integer; log|x| has the exponent of a jump.
     The multiple is (-1)^(j+1) Gamma(3/2)/Gamma(j+3/2) sum_t J_t^2 f(t)/sqrt(pi), with J_t the jump at t and f the
     normal density: it is never 0. (Check: ReLU, j = 1 and J_0 = 1, has sqrt(2)/(3 pi) d^(3/2).)
     Near rho = -1, u is close to -v and only a breakpoint t whose mirror image -t is one too leaves a power of 1 + rho.
 
     Parameters
     ----------
-    jump_order : int or None
+    jump_order : int, Expr or None
         j: 0 for a jump, 1 for a kink, 2 for a jump of the curvature, …; None for an analytic function.
     at_plus_one : Rational or None
         The lowest singular exponent of the dual at rho = 1, j + 1/2; None: no jumps, no such power.
@@ -56,9 +64,9 @@ class Smoothness:
     'flat'
     """
 
-    jump_order: int | None
-    at_plus_one: sp.Rational | None
-    at_minus_one: sp.Rational | Literal["flat"] | None
+    jump_order: int | sp.Expr | None
+    at_plus_one: sp.Expr | None
+    at_minus_one: sp.Expr | Literal["flat"] | None
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,17 @@ class Activation:
 
     @property
     def breakpoints(self) -> tuple[sp.Expr, ...]:
-        """Where the branch changes (a kink, a jump, or a jump of a higher derivative)."""
+        """Where the branch changes (a kink, a jump, or a jump of a higher derivative).
+
+        Raises
+        ------
+        NoClosedForm
+            There are infinitely many (floor).
+        """
+        if self.expr.has(sp.floor):
+            raise NoClosedForm(
+                f"{self.name} has infinitely many breakpoints: floor jumps wherever its argument is an integer"
+            )
         return self.pieces.breakpoints
 
     @cached_property
@@ -124,7 +142,10 @@ class Activation:
 
     @cached_property
     def parity(self) -> str | None:
-        """'even', 'odd' or None."""
+        """'even', 'odd' or None (at almost every x: a jump's own value does not count)."""
+        stairs = [lattice.recognise(pieces(e)) for e in (self.expr, self.expr.subs(x, -x), -self.expr.subs(x, -x))]
+        if stairs[0] is not None:
+            return "even" if stairs[0] == stairs[1] else "odd" if stairs[0] == stairs[2] else None
         if _vanishes(self.expr.subs(x, -x) - self.expr):
             return "even"
         if _vanishes(self.expr.subs(x, -x) + self.expr):
@@ -134,10 +155,11 @@ class Activation:
     @cached_property
     def homogeneity(self) -> sp.Expr | None:
         """The degree p with phi(s x) = s^p phi(x) for all s > 0, or None."""
-        if any(t != 0 for t in self.breakpoints):
+        try:
+            exponents = {p for table in _at_zero(self.pieces) or () for p in table}
+        except NoClosedForm:  # not real on the left
             return None
-        degrees = {_monomial_degree(branch) for branch in self.pieces.branches if branch != 0}
-        return degrees.pop() if len(degrees) == 1 else None
+        return exponents.pop() if len(exponents) == 1 else None
 
     @cached_property
     def smoothness(self) -> Smoothness:
@@ -146,8 +168,11 @@ class Activation:
         Raises
         ------
         NoClosedForm
-            A derivative has no finite one-sided limit at a breakpoint (sqrt(|x|)), or no jump is found up to order 64.
+            A derivative has no finite one-sided limit at a breakpoint other than 0, or no jump is found up to order 64.
         """
+        special = _special_smoothness(self.pieces)
+        if special is not None:
+            return special
         orders = {
             t: _jump_order(left, right, t)
             for t, (left, right) in zip(self.breakpoints, pairwise(self.pieces.branches), strict=True)
@@ -166,8 +191,8 @@ class Activation:
         """E[phi(u) phi(v)] and its relatives."""
         return Dual(self.name, lambda: self.pieces)
 
-    def hermite(self, order: int, q: Any = 1) -> list[sp.Expr]:
-        r"""Exact coefficients a_k = E[phi(sqrt(q) Z) h_k(Z)], k = 0 … order, with h_k = He_k/sqrt(k!).
+    def hermite(self, order: int, q: Any = 1, digits: int | None = None) -> list[sp.Expr]:
+        r"""Coefficients a_k = E[phi(sqrt(q) Z) h_k(Z)], k = 0 … order, with h_k = He_k/sqrt(k!).
 
         Parameters
         ----------
@@ -175,24 +200,44 @@ class Activation:
             Last index, at most 500.
         q : exact number or symbol, positive
             Variance of the input. A symbol must be declared positive.
+        digits : int, optional
+            Without it the coefficients are exact. With it they are numbers, for every activation, with certified errors
+            below 10^-digits sqrt(E phi(sqrt(q) Z)^2); one that is not told from 0 within that is given as 0.
+
+        Raises
+        ------
+        NoClosedForm
+            Exact coefficients of an activation without a closed form.
 
         Examples
         --------
         >>> import kernalg as ka
         >>> ka.activation("relu").hermite(4)
         [sqrt(2)/(2*sqrt(pi)), 1/2, 1/(2*sqrt(pi)), 0, -sqrt(3)/(12*sqrt(pi))]
+        >>> ka.activation("tanh").hermite(3, digits=12)
+        [0, 0.605705509602, 0, -0.148437190787]
         """
         if isinstance(order, bool) or not isinstance(order, int | np.integer) or not 0 <= order <= MAX_HERMITE_ORDER:
             raise DomainError(f"hermite({order!r}): the order is an integer from 0 to {MAX_HERMITE_ORDER}")
         variance = exact_number(q, "q")
         if not variance.is_positive:
             raise DomainError(f"hermite(q={q}): the variance must be positive (declare a symbol positive=True)")
-        return hermite_moments(self.atoms, int(order), variance)
+        if digits is not None:
+            self._refuse_parameters()
+            return [_number(a, digits) for a in hermite_coefficients(self.pieces, variance, int(order), digits)]
+        try:
+            return hermite_moments(self.atoms, int(order), variance)
+        except NoClosedForm as refusal:
+            found = extensions.hermite_moments(self.pieces, int(order), variance)
+            if found is None:
+                why = extensions.reason(self.pieces) or str(refusal)
+                raise NoClosedForm(f"{why}; hermite(order, q, digits=30) gives certified numbers") from None
+            return found
 
     def __call__(self, values: Any) -> Any:
         """phi at each entry of an array, in float64."""
         self._refuse_parameters()
-        return elementwise(_without_overflow(self.expr), (x,))(values)
+        return _evaluated(_without_overflow(self.expr), values)
 
     # -- new activations from old --------------------------------------------------------------------------------------
 
@@ -295,13 +340,62 @@ class Activation:
         return rf"$\displaystyle \varphi(x) = {sp.latex(self.expr)}$"
 
 
-def _monomial_degree(branch: sp.Expr) -> sp.Expr | None:
-    """n when the branch is a constant times x^n, else None."""
-    _, power = sp.expand(branch).as_independent(x, as_Add=False)
-    base, exponent = power.as_base_exp()
-    if power == 1:
+def _at_zero(parts: Pieces) -> list[dict[sp.Expr, sp.Expr]] | None:
+    """{exponent: coefficient} on the left and on the right, in |x|, of a sum of powers that breaks at 0 only."""
+    found = powers.sides(parts)
+    tables = [] if found is None else [powers.one_sided_terms(side) for side in found]
+    known = [table for table in tables if table is not None]
+    return known if len(known) == 2 else None
+
+
+def _special_smoothness(parts: Pieces) -> Smoothness | None:
+    """The singularities that are not jumps of a derivative at finitely many points: real powers, log|x|, floor."""
+    half = sp.S.Half
+    stairs = lattice.recognise(parts)
+    if stairs is not None:
+        return Smoothness(0, half, half if lattice.mirrored(stairs) else "flat") if stairs.steps else None
+    if logarithm.recognise(parts) is not None:
+        return Smoothness(0, half, half)
+    tables = _at_zero(parts)
+    if tables is None or all(p.is_Integer and p >= 0 for table in tables for p in table):
+        return None
+    left, right = tables
+    rough = [p for p in {*left, *right} if not (p.is_Integer and p >= 0 and _is_smooth(p, left, right))]
+    if not all((p - rough[0]).is_comparable for p in rough):
+        raise NoClosedForm(f"the lowest of the exponents {rough} is not known; give them values")
+    lowest = min(rough, key=lambda p: p - rough[0])
+    a, b = right.get(lowest, sp.S.Zero), left.get(lowest, sp.S.Zero)
+    # E f(u) f(v) = (a^2 + b^2) J(rho) + 2ab J(-rho). In d = 1 + rho, J(rho) has the term d^(p+1/2) and J(-rho) the same
+    # divided by -cos(pi p); for a half-integer p the first is no singularity and the second has a factor log d.
+    cosine = sp.cos(sp.pi * lowest)
+    vanishes = a * b == 0 if cosine == 0 else sp.simplify((a**2 + b**2) * cosine - 2 * a * b) == 0
+    return Smoothness(lowest, lowest + half, None if vanishes and len(rough) == 1 else lowest + half)
+
+
+def _is_smooth(p: sp.Expr, left: dict[sp.Expr, sp.Expr], right: dict[sp.Expr, sp.Expr]) -> bool:
+    return bool(sp.expand(right.get(p, sp.S.Zero) - (-1) ** p * left.get(p, sp.S.Zero)) == 0)
+
+
+def _number(value: arb, digits: int) -> sp.Expr:
+    if value.contains(0):
         return sp.S.Zero
-    return exponent if base == x and not exponent.has(x) else None
+    return to_float(value, min(digits, certain_digits(value)))
+
+
+def _evaluated(expr: sp.Expr, values: Any) -> Any:
+    """float64 values; floor and Dawson's function, which are not compiled, are evaluated first."""
+    inner = sorted(expr.atoms(sp.floor, dawson), key=sp.default_sort_key)
+    outermost = [e for e in inner if not any(e in other.args[0].atoms(sp.floor, dawson) for other in inner)]
+    if not outermost:
+        return elementwise(expr, (x,))(values)
+    from scipy.special import dawsn
+
+    names = [sp.Symbol(f"inner{i}", real=True) for i in range(len(outermost))]
+    columns = []
+    for e in outermost:
+        argument = np.asarray(_evaluated(e.args[0], values))
+        columns.append(np.floor(argument) if isinstance(e, sp.floor) else dawsn(argument))
+    return elementwise(expr.xreplace(dict(zip(outermost, names, strict=True))), (x, *names))(values, *columns)
 
 
 def _constant(value: Any, name: str) -> sp.Expr:
@@ -425,6 +519,72 @@ def cross_dual(phi: Activation | str | sp.Expr, psi: Activation | str | sp.Expr)
     """
     left, right = activation(phi), activation(psi)
     return Dual(f"{left.name}, {right.name}", lambda: left.pieces, lambda: right.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is known of a catalogue row at given parameters.
+
+    Parameters
+    ----------
+    name, summary, source : str
+    expr : Expr
+        The formula in x.
+    parameters : mapping
+        Names and default values.
+    has_closed_form : bool
+        Whether the dual has one.
+    parity : 'even', 'odd' or None
+    homogeneity : Expr or None
+        p with phi(s x) = s^p phi(x), s > 0.
+    breakpoints : tuple of Expr or None
+        None: infinitely many.
+    smoothness : Smoothness
+        The singular exponents of the dual at rho = 1 and -1.
+    """
+
+    name: str
+    summary: str
+    source: str
+    expr: sp.Expr
+    parameters: Mapping[str, Any]
+    has_closed_form: bool
+    parity: str | None
+    homogeneity: sp.Expr | None
+    breakpoints: tuple[sp.Expr, ...] | None
+    smoothness: Smoothness
+
+
+def describe(name: str, **parameters: Any) -> Description:
+    """What a catalogue row is, with its parameters at the given values or their defaults.
+
+    Raises
+    ------
+    FormulaError
+        The name is not in the catalogue.
+    DomainError
+        A parameter without a default is not given.
+
+    Examples
+    --------
+    >>> about = describe("abs_power", p="3/2")
+    >>> about.parity, about.homogeneity, about.breakpoints, about.smoothness.at_plus_one
+    ('even', 3/2, (0,), 2)
+    """
+    row = catalogue.describe(name)
+    phi = activation(name, **parameters)
+    return Description(
+        phi.name,
+        row.summary,
+        row.source,
+        phi.expr,
+        row.parameters,
+        phi.dual.has_closed_form,
+        phi.parity,
+        phi.homogeneity,
+        None if phi.expr.has(sp.floor) else phi.breakpoints,
+        phi.smoothness,
+    )
 
 
 def activations() -> list[str]:

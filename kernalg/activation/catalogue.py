@@ -1,9 +1,7 @@
 """Named activations: a table of formulas, never of kernels. The kernels are derived.
 
 To add one, add a row: name, formula in x and its parameters, their default values and allowed ranges, what it is.
-Rows without a closed form (tanh, softplus, …) are welcome: their duals give certified digits and float64 arrays.
-Not here, because no formula of the language or no rule of the engine covers them: real powers |x|^p and log|x|
-(singular at 0), floor and round (infinitely many jumps), the Dawson function.
+Rows without a closed form (tanh, softplus, floor, …) are welcome: their duals give certified digits and float64 arrays.
 """
 
 from __future__ import annotations
@@ -43,7 +41,8 @@ class Entry:
     parameters : mapping
         Name to default value; a parameter without a default is `REQUIRED`.
     allowed : mapping
-        Name to "positive", "degree", "coefficients" or "numbers"; a parameter not named here is a real number.
+        Name to "positive", "exponent", "degree", "power", "coefficients" or "numbers"; a parameter not named here is a
+        real number.
     source : str
         Where its dual or the activation itself was published, if anywhere.
     """
@@ -63,6 +62,14 @@ def _rectified_monomial(degree: int) -> sp.Expr:
     return sp.Heaviside(x) if degree == 0 else sp.Max(x, 0) ** degree
 
 
+def _rectified_power(p: sp.Expr) -> sp.Expr:
+    return sp.Max(x, 0) ** p if p.is_positive else _two_sided_power(p, sp.S.One, sp.S.Zero)
+
+
+def _two_sided_power(p: sp.Expr, a: sp.Expr, b: sp.Expr) -> sp.Expr:
+    return sp.Piecewise((a * x**p, x > 0), (b * (-x) ** p, True))
+
+
 def _polynomial(coefficients: list[sp.Expr]) -> sp.Expr:
     return sp.Add(*(a * x**k for k, a in enumerate(coefficients)))
 
@@ -75,15 +82,26 @@ def _sinc(a: sp.Expr) -> sp.Expr:
     return sp.Piecewise((sp.sin(a * x) / (a * x), sp.Ne(x, 0)), (1, True))
 
 
-def _piecewise_linear(slopes: list[sp.Expr], breakpoints: list[sp.Expr], intercept: sp.Expr) -> sp.Expr:
-    """The line of the leftmost slope through (0, intercept), and a ReLU for each change of slope."""
-    if len(slopes) != len(breakpoints) + 1:
+def _piecewise_constant(levels: list[sp.Expr], breakpoints: list[sp.Expr]) -> sp.Expr:
+    """The leftmost level, and a step for each change of level."""
+    _check_breakpoints("piecewise_constant", "levels", levels, breakpoints)
+    jumps = zip(breakpoints, pairwise(levels), strict=True)
+    return levels[0] + sp.Add(*((after - before) * sp.Heaviside(x - t) for t, (before, after) in jumps))
+
+
+def _check_breakpoints(name: str, what: str, values: list[sp.Expr], breakpoints: list[sp.Expr]) -> None:
+    if len(values) != len(breakpoints) + 1:
         raise DomainError(
-            f"piecewise_linear: {len(slopes)} slopes and {len(breakpoints)} breakpoints; "
-            "give one slope more than breakpoints"
+            f"{name}: {len(values)} {what} and {len(breakpoints)} breakpoints; "
+            f"give one of the {what} more than breakpoints"
         )
     if not all((right - left).is_positive for left, right in pairwise(breakpoints)):
-        raise DomainError(f"piecewise_linear(breakpoints={breakpoints}): give them in increasing order, each once")
+        raise DomainError(f"{name}(breakpoints={breakpoints}): give them in increasing order, each once")
+
+
+def _piecewise_linear(slopes: list[sp.Expr], breakpoints: list[sp.Expr], intercept: sp.Expr) -> sp.Expr:
+    """The line of the leftmost slope through (0, intercept), and a ReLU for each change of slope."""
+    _check_breakpoints("piecewise_linear", "slopes", slopes, breakpoints)
     kinks = zip(breakpoints, pairwise(slopes), strict=True)
     return intercept + slopes[0] * x + sp.Add(*((after - before) * sp.Max(x - t, 0) for t, (before, after) in kinks))
 
@@ -112,19 +130,31 @@ ENTRIES: dict[str, Entry] = {
         _rectified_monomial,
         "max(x, 0)^degree; degree 0 is the step",
         {"degree": 2},
-        {"degree": "degree"},
+        {"degree": "power"},
         "Cho & Saul 2009",
     ),
+    "abs_power": Entry("Abs(x)**p", "|x|^p, real p > -1/2", {"p": REQUIRED}, {"p": "exponent"}),
+    "signed_power": Entry("sign(x)*Abs(x)**p", "sign(x) |x|^p, real p > -1/2", {"p": REQUIRED}, {"p": "exponent"}),
+    "rectified_power": Entry(
+        _rectified_power, "x^p for x > 0, 0 for x < 0, real p > -1/2", {"p": REQUIRED}, {"p": "exponent"}
+    ),
+    "two_sided_power": Entry(
+        _two_sided_power,
+        "a x^p on the right, b |x|^p on the left, real p > -1/2",
+        {"p": REQUIRED, "a": REQUIRED, "b": REQUIRED},
+        {"p": "exponent"},
+    ),
+    "log_abs": Entry("log(Abs(x))", "logarithm of |x|"),
     "squared_relu": Entry("Max(x, 0)**2", "max(x, 0)^2", source="Cho & Saul 2009"),
     "signed_square": Entry("x*Abs(x)", "x |x|"),
-    "monomial": Entry(_monomial, "x^degree", {"degree": REQUIRED}, {"degree": "degree"}),
+    "monomial": Entry(_monomial, "x^degree", {"degree": REQUIRED}, {"degree": "power"}),
     "polynomial": Entry(
         _polynomial, "sum of coefficients[k] x^k", {"coefficients": REQUIRED}, {"coefficients": "coefficients"}
     ),
     "hermite": Entry(
         _hermite, "He_degree(x)/sqrt(degree!), orthonormal for N(0,1)", {"degree": REQUIRED}, {"degree": "degree"}
     ),
-    "erf": Entry("a*erf(b*x) + c", "error function", {"a": 1, "b": 1, "c": 0}, source="Williams 1997"),
+    "erf": Entry("a*erf(b*x + d) + c", "error function", {"a": 1, "b": 1, "c": 0, "d": 0}, source="Williams 1997"),
     "probit": Entry("normal_cdf(x)", "standard normal distribution function", source="Williams 1997"),
     "sigmoid_like": Entry(
         "erf(x/2.4020563531719796)/2 + 1/2", "error function closest to the logistic sigmoid", source="neural-tangents"
@@ -158,11 +188,18 @@ ENTRIES: dict[str, Entry] = {
     "cosh": Entry("cosh(x)", "hyperbolic cosine"),
     "x_exp": Entry("x*exp(b*x)", "x exp(b x)", {"b": 1}),
     "x_sin": Entry("x*sin(a*x)", "x sin(a x)", {"a": 1}),
-    "sinc": Entry(_sinc, "sin(a x)/(a x); numeric", {"a": 1}, {"a": "positive"}),
+    "x_cos": Entry("x*cos(a*x)", "x cos(a x)", {"a": 1}),
+    "sinc": Entry(_sinc, "sin(a x)/(a x)", {"a": 1}, {"a": "positive"}),
+    "dawson": Entry("dawson(a*x)", "Dawson's function of a x", {"a": 1}, {"a": "positive"}),
     "gaussian": Entry("exp(-a*x**2)", "Gaussian bump", {"a": 1}, {"a": "positive"}, "Louart, Liao & Couillet 2018"),
     "gabor": Entry(
-        "exp(-a*x**2)*sin(b*x)", "Gaussian window times sine", {"a": 1, "b": 1}, {"a": "positive"}, "neural-tangents"
+        "exp(-a*x**2)*sin(b*x + c)",
+        "Gaussian window times sine; c = pi/2 for cosine",
+        {"a": 1, "b": 1, "c": 0},
+        {"a": "positive"},
+        "neural-tangents",
     ),
+    "x_gaussian": Entry("x*exp(-a*x**2)", "derivative of a Gaussian, up to a factor", {"a": "1/2"}, {"a": "positive"}),
     "mexican_hat": Entry("(1 - x**2)*exp(-x**2/2)", "negative second derivative of the Gaussian"),
     "snake": Entry("x + sin(a*x)**2/a", "x + sin^2(a x)/a", {"a": 1}, {"a": "positive"}, "Ziyin et al. 2020"),
     "hard_tanh": Entry("Max(-t, Min(t, x))", "x clipped to [-t, t]", {"t": 1}, {"t": "positive"}),
@@ -179,6 +216,12 @@ ENTRIES: dict[str, Entry] = {
         "one slope more than breakpoints; the leftmost line passes through (0, intercept)",
         {"slopes": REQUIRED, "breakpoints": REQUIRED, "intercept": 0},
         {"slopes": "numbers", "breakpoints": "numbers"},
+    ),
+    "piecewise_constant": Entry(
+        _piecewise_constant,
+        "quantiser of any levels, one more than breakpoints",
+        {"levels": REQUIRED, "breakpoints": REQUIRED},
+        {"levels": "numbers", "breakpoints": "numbers"},
     ),
     "elu": Entry(
         "Piecewise((x, x > 0), (a*(exp(x) - 1), True))",
@@ -200,6 +243,10 @@ ENTRIES: dict[str, Entry] = {
         source="Klambauer et al. 2017",
     ),
     # No closed form is known for the rows below; value, enclosure and arrays work.
+    "floor": Entry(
+        "step*floor(x/step)", "x rounded down to a multiple of step; numeric", {"step": 1}, {"step": "positive"}
+    ),
+    "round": Entry("step*round(x/step)", "nearest multiple of step; numeric", {"step": 1}, {"step": "positive"}),
     "sigmoid": Entry("1/(1 + exp(-x))", "logistic function; numeric"),
     "tanh": Entry("tanh(x)", "hyperbolic tangent; numeric"),
     "softplus": Entry("log(1 + exp(x))", "smooth ReLU; numeric", source="Dugas et al. 2001"),
@@ -259,11 +306,30 @@ def build(name: str, given: Mapping[str, Any]) -> tuple[sp.Expr, str]:
     return expr.subs({symbols[k]: v for k, v in values.items()}), title
 
 
+_HIGHEST = {
+    "degree": (60, "a closed form has that many powers of q1, q2 and c"),
+    "power": (150, "beyond it the mean square leaves the range of float64"),
+}
+
+
 def _checked(name: str, key: str, value: Any, allowed: str) -> Any:
-    if allowed == "degree":
-        if isinstance(value, bool) or not isinstance(value, int | np.integer | sp.Integer) or not 0 <= int(value) <= 60:
-            raise DomainError(f"{name}({key}={value!r}): {key} is an integer from 0 to 60")
+    if allowed in _HIGHEST:
+        most, why = _HIGHEST[allowed]
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | np.integer | sp.Integer)
+            or not 0 <= int(value) <= most
+        ):
+            raise DomainError(f"{name}({key}={value!r}): {key} is an integer from 0 to {most} ({why})")
         return int(value)
+    if allowed == "exponent":
+        number = exact_number(value, key)
+        if not (number + sp.S.Half).is_positive:
+            raise DomainError(
+                f"{name}({key}={value}): the exponent must exceed -1/2, or the mean square is infinite "
+                "(declare a symbol positive=True)"
+            )
+        return number
     if allowed in ("coefficients", "numbers"):
         least, what = (1, ", constant term first") if allowed == "coefficients" else (0, "")
         if isinstance(value, str) or not hasattr(value, "__len__") or not least <= len(value) <= 61:

@@ -15,6 +15,7 @@ from kernalg.compiled.elementwise import elementwise
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number
+from kernalg.gaussian import extensions, lattice
 from kernalg.gaussian.atoms import Atom, Atoms, collect, from_pieces, reflect
 from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
 from kernalg.gaussian.lowering import lowered_expectation
@@ -49,6 +50,7 @@ class Dual:
     left: Callable[[], Pieces]
     right: Callable[[], Pieces] | None = None  # None: the same function on both sides
     kind: str = "dual"  # "dual", "derivative" (almost everywhere), "distributional" (dk/dc)
+    primal: Dual | None = None  # of a derivative: the dual whose functions were differentiated
 
     @property
     def pieces(self) -> tuple[Pieces, Pieces]:
@@ -56,12 +58,39 @@ class Dual:
         left = self.left()
         return left, left if self.right is None else self.right()
 
-    @cached_property
+    @property
     def atoms(self) -> tuple[Atoms, Atoms]:
-        """f and g in normal form."""
+        """f and g in normal form.
+
+        Raises
+        ------
+        NoClosedForm
+            f or g has none; `expr` may exist all the same, when an extension knows them.
+        """
+        if self.extension is not None:
+            raise NoClosedForm(
+                f"{self.name} has no normal form of atoms; its closed form, .expr, is that of "
+                f"{self.extension.family.title}"
+            )
+        return self._normal_form
+
+    @cached_property
+    def _normal_form(self) -> tuple[Atoms, Atoms]:
         left, right = self.pieces
         f = from_pieces(left)
         return f, f if self.right is None else from_pieces(right)
+
+    @cached_property
+    def extension(self) -> extensions.Pair | None:
+        """The family beyond the normal form that knows f and g; None inside the normal form, or outside everything."""
+        try:
+            self._normal_form  # noqa: B018
+        except NoClosedForm:
+            found = extensions.find(*self.pieces)
+            if found is None and self.kind == "derivative" and self.primal is not None:
+                return extensions.find_differentiated(*self.primal.pieces)
+            return found
+        return None
 
     @cached_property
     def has_closed_form(self) -> bool:
@@ -81,9 +110,14 @@ class Dual:
         NoClosedForm
             when the activation lies outside the class; the message names the obstacle.
         """
-        if self.kind == "distributional":
-            return sp.diff(expectation(*self.atoms), c)
-        return expectation(*self.atoms)
+        if self.extension is not None:
+            value = self.extension.expression()
+        else:
+            why = next(filter(None, map(extensions.reason, self.pieces)), None)
+            if why is not None:
+                raise NoClosedForm(why)
+            value = expectation(*self.atoms)
+        return sp.diff(value, c) if self.kind == "distributional" else value
 
     @cached_property
     def lowered(self) -> sp.Expr:
@@ -95,6 +129,8 @@ class Dual:
         >>> ka.activation("squared_relu").dual.lowered
         rectified_moment(2, 2, q1, q2, c)
         """
+        if self.extension is not None:
+            return self.expr
         if self.kind == "distributional":
             return sp.diff(lowered_expectation(*self.pieces), c)
         return lowered_expectation(*self.pieces)
@@ -110,6 +146,8 @@ class Dual:
     def diagonal(self) -> sp.Expr:
         """E[f(u) g(u)], the value at q1 = q2 = c, in q1."""
         self._refuse_distributional("diagonal")
+        if self.extension is not None:
+            return self.extension.at_ratio(sp.S.One)
         return expectation_at_equality(*self.atoms)
 
     def _refuse_distributional(self, where: str) -> None:
@@ -123,6 +161,8 @@ class Dual:
     def antidiagonal(self) -> sp.Expr:
         """E[f(u) g(-u)], the value at q1 = q2 = -c, in q1. For an odd function it is minus the diagonal, as written."""
         self._refuse_distributional("antidiagonal")
+        if self.extension is not None:
+            return self.extension.at_ratio(sp.S.NegativeOne)
         left, right = self.atoms
         if _vanishes((*right, *reflect(right))):
             return -self.diagonal
@@ -137,6 +177,7 @@ class Dual:
             left=lambda: differentiate(left()),
             right=None if right is None else (lambda: differentiate(right())),
             kind="derivative",
+            primal=self,
         )
 
     @cached_property
@@ -162,10 +203,20 @@ class Dual:
         digits = check_digits(digits)
         point = [exact_number(v, n) for v, n in ((q1, "q1"), (q2, "q2"), (c, "c"))]
         self._check_point(point[0], point[1], point[2])
+        self.extension  # noqa: B018 (a family that knows why no number exists says so here)
         if self.has_closed_form:
             return enclose(*self._at(point[0], point[1], point[2]), digits)
+        if self.kind == "distributional" and (stairs := self._staircases()) is not None:
+            v1, v2, cov = point
+            if sp.expand(v1 * v2 - cov**2) == 0:
+                raise DomainError(f"d/dc of the dual of {self.name} is infinite at |rho| = 1, where the jumps meet")
+            return lattice.slope(*stairs, v1, v2, cov, digits)
         f, g = self._functions_for_numbers()
         return numeric.enclosure(f, g, point[0], point[1], point[2], digits)
+
+    def _staircases(self) -> tuple[lattice.Staircase, lattice.Staircase] | None:
+        left, right = map(lattice.recognise, self.pieces)
+        return None if left is None or right is None else (left, right)
 
     def _functions_for_numbers(self) -> tuple[Pieces, Pieces]:
         """The functions whose product is averaged. dk/dc is the average of the derivatives' product without jumps."""
@@ -194,12 +245,16 @@ class Dual:
         self._check_growth(v1, v2, cov)
         if (v1.is_zero or v2.is_zero) and self.kind != "distributional":
             return self.at_zero_variance(v1, v2), {}
+        if self.extension is not None and self.kind != "distributional" and sp.expand(v1 * v2 - cov**2) == 0:
+            return self.extension.at_ratio(cov / v1), {q1: v1}
         if v1 == v2 and abs(cov) == v1 and self.kind != "distributional":
             return (self.diagonal if cov == v1 else self.antidiagonal), {q1: v1}
         return self.expr, {q1: v1, q2: v2, c: cov}
 
     def _check_growth(self, v1: Any, v2: Any, cov: Any) -> None:
         """exp(A x^2) with A > 0 has a finite expectation only for small variances."""
+        if self.extension is not None:  # they grow like powers
+            return
         left, right = self.atoms
         a = max((f.quadratic for f in left), default=sp.S.Zero)
         b = max((g.quadratic for g in right), default=sp.S.Zero)
@@ -215,6 +270,14 @@ class Dual:
 
     def at_zero_variance(self, v1: sp.Expr, v2: sp.Expr) -> sp.Expr:
         """E[f(u)] E[g(v)], what remains when u or v is 0 almost surely. At a jump f(0) is the mean of both sides."""
+        if self.extension is not None:
+            sides = zip((self.extension.left, self.extension.right), self.pieces, (v1, v2), strict=True)
+            return sp.Mul(
+                *(
+                    numeric.value_at_zero(parts) if v.is_zero else self.extension.mean(member, v)
+                    for member, parts, v in sides
+                )
+            )
         left, right = self.atoms
         return _mean(left, v1) * _mean(right, v2)
 
@@ -234,9 +297,11 @@ class Dual:
             raise DomainError(
                 f"c = {cov[i]} at index {i} is outside [-sqrt(q1 q2), sqrt(q1 q2)], q1 = {a[i]}, q2 = {b[i]}"
             )
-        cov = cov if bound is None else np.clip(cov, -bound, bound)
+        if bound is not None:  # rounding of the bound itself is no reason to move c
+            cov = np.where(cov * cov > a * b, np.clip(cov, -bound, bound), cov)
         if not a.size:
             return np.empty(a.shape)
+        self.extension  # noqa: B018 (as in `enclosure`)
         if self.has_closed_form:
             self._check_growth(a.max(), b.max(), float(np.abs(cov).max()))
         return self._regular_and_singular(a, b, cov)
@@ -264,10 +329,29 @@ class Dual:
 
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
-        if self.has_closed_form:
+        pair = self.extension
+        if self.kind == "distributional" and all(map(numeric.is_continuous, self.pieces)):
+            return self.derivative._compiled  # the same function, in a form that does not cancel
+        if pair is None and self.has_closed_form:
             return elementwise(self.lowered, (q1, q2, c))
+        if pair is not None and self.kind == "distributional":
+            if pair.family.values is None:
+                return elementwise(self.expr, (q1, q2, c))
+            return self._entry_by_entry
+        if pair is not None and (function := pair.values()) is not None:
+            return function
+        if self.kind == "distributional" and self._staircases() is not None:
+            return self._entry_by_entry
         f, g = self._functions_for_numbers()
         return lambda a, b, cov: numeric.values(f, g, a, b, cov)[()]
+
+    def _entry_by_entry(self, a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> np.ndarray:
+        """By balls: for what is neither compiled nor a short series."""
+        out = np.empty(a.shape)
+        for index in np.ndindex(a.shape):
+            at = [numeric.exact(float(v[index])) for v in (a, b, cov)]
+            out[index] = float(self.value(at[0], at[1], at[2], digits=17))
+        return out[()]
 
     def _refuse_parameters(self) -> None:
         free = {s for f in self.pieces for e in (*f.branches, *f.breakpoints) for s in e.free_symbols} - {x}

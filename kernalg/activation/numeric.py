@@ -9,7 +9,7 @@ import sympy as sp
 
 from kernalg.enclosure.balls import ball, bits_for, precision
 from kernalg.errors import DomainError
-from kernalg.formula import exact_number
+from kernalg.gaussian import lattice
 from kernalg.gaussian.pieces import Pieces
 from kernalg.gaussian.quadrature import certified_expectation
 from kernalg.gaussian.series import hermite_coefficients, norm_squared
@@ -40,18 +40,28 @@ def _mean(f: Pieces, variance: sp.Expr, digits: int) -> arb:
 
 def value_at_zero(f: Pieces) -> sp.Expr:
     """f(0); the mean of both sides at a jump, the limit at a removable point such as that of sin(x)/x."""
+    stairs = lattice.recognise(f)
+    if stairs is not None:
+        jumps = sp.Add(*(step.height for step in stairs.steps if step.phase == 0))
+        return stairs.constant - jumps / 2
     if sp.S.Zero in f.breakpoints:
         i = f.breakpoints.index(sp.S.Zero)
         branch = (f.branches[i] + f.branches[i + 1]) / 2
     else:
         branch = f.branches[sum(1 for t in f.breakpoints if t.is_negative)]
     value = branch.subs(x, 0)
-    return value if value.is_finite else sp.limit(branch, x, 0)
+    if not value.is_finite:
+        value = sp.limit(branch, x, 0)
+    if not value.is_finite:
+        raise DomainError(
+            f"{branch} is infinite at 0, so it has no value for an input of variance 0; add a bias before it"
+        )
+    return value
 
 
 def is_continuous(f: Pieces) -> bool:
-    """Whether neighbouring branches meet at every breakpoint."""
-    return all(
+    """Whether neighbouring branches meet at every breakpoint, and no branch contains floor."""
+    return not any(branch.has(sp.floor) for branch in f.branches) and all(
         sp.simplify((right - left).subs(x, t)) == 0
         for t, left, right in zip(f.breakpoints, f.branches, f.branches[1:], strict=False)
     )
@@ -64,6 +74,9 @@ def values(f: Pieces, g: Pieces, a: np.ndarray, b: np.ndarray, cov: np.ndarray) 
     Cauchy-Schwarz and Parseval its tail is at most |rho|^{K+1} (R_f(q1) R_g(q2))^{1/2}, R(q) = E f^2 - sum a_k^2;
     an entry whose bound is above 1e-15 of the scale is computed by balls instead.
     """
+    stairs = lattice.recognise(f), lattice.recognise(g)
+    if stairs[0] is not None and stairs[1] is not None:
+        return _staircase_values(stairs[0], stairs[1], f, g, a, b, cov)
     left = {q: _table(f, q) for q in _variances(a)}
     right = left if f == g and set(np.unique(b)) <= set(left) else {q: _table(g, q) for q in _variances(b)}
     out = np.empty(a.shape)
@@ -75,17 +88,43 @@ def values(f: Pieces, g: Pieces, a: np.ndarray, b: np.ndarray, cov: np.ndarray) 
             slow.append(index)
         else:
             out[index] = np.polynomial.polynomial.polyval(rho, p * q)
+    _by_balls(out, slow, f, g, a, b, cov)
+    return out
+
+
+def _staircase_values(
+    left: lattice.Staircase,
+    right: lattice.Staircase,
+    f: Pieces,
+    g: Pieces,
+    a: np.ndarray,
+    b: np.ndarray,
+    cov: np.ndarray,
+) -> np.ndarray:
+    out, holds = lattice.fourier_values(left, right, a, b, cov)
+    _by_balls(out, [tuple(map(int, i)) for i in np.argwhere(~holds)], f, g, a, b, cov)
+    return out
+
+
+def _by_balls(
+    out: np.ndarray, slow: list[tuple[int, ...]], f: Pieces, g: Pieces, a: np.ndarray, b: np.ndarray, cov: np.ndarray
+) -> None:
+    """Fill the entries `slow` one by one."""
     if len(slow) > MAX_SLOW_ENTRIES:
         raise DomainError(
-            f"{len(slow)} entries have correlations so near ±1 that the Hermite series does not settle, and this dual "
-            f"has no closed form; at most {MAX_SLOW_ENTRIES} such entries are computed in one call"
+            f"{len(slow)} entries have correlations so near ±1 (or variances so small) that the series do not settle, "
+            f"and this dual has no closed form; at most {MAX_SLOW_ENTRIES} such entries are computed in one call"
         )
     for index in slow:
-        v1, v2, covariance = (exact_number(float(v[index]), "q") for v in (a, b, cov))
-        bound = sp.sqrt(v1 * v2)
-        inside = sp.Min(sp.Max(covariance, -bound), bound)
-        out[index] = float(certified_expectation(f, g, v1, v2, inside, 17))
-    return out
+        v1, v2, covariance = (exact(v[index]) for v in (a, b, cov))
+        if covariance**2 > v1 * v2:
+            covariance = sp.sqrt(v1 * v2) * sp.sign(covariance)
+        out[index] = float(certified_expectation(f, g, v1, v2, covariance, 17))
+
+
+def exact(value: float) -> sp.Rational:
+    """The binary number itself: near rho = ±1 its last bits count."""
+    return sp.Rational(*float(value).as_integer_ratio())
 
 
 def _variances(values: np.ndarray) -> list[float]:
@@ -100,7 +139,7 @@ def _variances(values: np.ndarray) -> list[float]:
 
 def _table(f: Pieces, variance: float) -> tuple[np.ndarray, float, float]:
     """Coefficients to order 240, what they leave of E f^2, and E f^2; the rest rounded up."""
-    q = exact_number(variance, "q")
+    q = exact(variance)
     coefficients = hermite_coefficients(f, q, SERIES_ORDER, 20)
     norm = norm_squared(f, q, 30)
     with precision(160):

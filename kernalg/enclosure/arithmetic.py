@@ -308,6 +308,98 @@ def _half_moment(order: arb) -> arb:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Special functions
+
+
+def _dawson(kind: str, a: bool, z: Value) -> Value:
+    """F(z) = z 1F1(1; 3/2; -z^2), entire; no exp(-z^2) times exp(z^2) for large z."""
+    if kind == SERIES:
+        # F' = 1 - 2zF: from the value at the centre, the coefficients of F(z0 + t), then z0 + t = z.
+        centre = z[0]
+        terms = [_dawson(REAL, a, centre)]
+        for k in range(z.prec - 1):
+            before = terms[k - 1] if k else arb(0)
+            terms.append((int(k == 0) - 2 * centre * terms[k] - 2 * before) / (k + 1))
+        return _composed(terms, z)
+    value = z * (-z * z).hypgeom_1f1(_like(z, 1), _like(z, fmpq(3, 2)))
+    # |F(x + iy)| <= int_0^oo e^(-t^2/4) cosh(ty) dt/2 = sqrt(pi) e^(y^2)/2, what wide boxes need
+    height = z.imag.abs_upper() if kind == COMPLEX else arb(0)
+    most = (arb.pi().sqrt() / 2 * (height * height).exp()).upper()
+    if abs(value).upper() < most:
+        return value
+    return acb(arb(0, most), arb(0, most)) if kind == COMPLEX else arb(0, most)
+
+
+def _like(z: Value, number: Any) -> Value:
+    return acb(number) if isinstance(z, acb) else arb(number)
+
+
+def _composed(terms: list[arb], z: arb_series) -> arb_series:
+    """sum terms[k] (z - z0)^k."""
+    step = z - z[0]
+    total = arb_series([0], prec=z.prec)
+    for term in reversed(terms):
+        total = total * step + term
+    return total
+
+
+def _hypergeometric(kind: str, analytic: bool, a: Value, b: Value, c: Value, z: Value) -> Value:
+    """2F1(a, b; c; z), real parameters, on the part of z below 1; the value at 1 by Gauss if c > a + b."""
+    if kind == SERIES:
+        return _composed(hypergeometric_taylor(a, b, c, z[0], z.prec), z)
+    if kind == COMPLEX:
+        z = acb(z)
+        if analytic and z.imag.contains(0) and not z.real < 1:
+            return not_a_number(kind)
+        if _is_real(z) and not analytic:
+            return acb(_hypergeometric(REAL, analytic, a, b, c, z.real))
+        return z.hypgeom_2f1(acb(a), acb(b), acb(c))
+    if not z.is_finite() or z.lower() > 1:
+        return arb.nan()
+    if z.upper() < 1:
+        return z.hypgeom_2f1(a, b, c)
+    return _hypergeometric_near_one(a, b, c, z.lower())
+
+
+def _hypergeometric_near_one(a: arb, b: arb, c: arb, low: arb) -> arb:
+    """On [low, 1], low >= 0. The terms t_k z^k have one sign from k = K on, so there F(1) - F(z) is a monotone sum."""
+    if not (c - a - b > 0 and c > 0):
+        return arb.nan()
+    at_one = c.gamma() * (c - a - b).gamma() * (c - a).rgamma() * (c - b).rgamma()
+    if low == 1:
+        return at_one
+    if not low > 0:
+        return arb.nan()
+    signed = (-a).max(-b).max(arb(0)).upper().ceil()
+    if not signed < 1000:
+        return arb.nan()
+    term, power, change, moved = arb(1), arb(1), at_one - low.hypgeom_2f1(a, b, c), arb(0)
+    for k in range(int(float(signed)) + 1):
+        moved += abs(term) * (1 - power)
+        change -= term * (1 - power)
+        term *= (a + k) * (b + k) / (c + k) / (k + 1)
+        power *= low
+    return at_one - arb(0).union(change) + arb(0, moved.abs_upper())
+
+
+def hypergeometric_taylor(a: arb, b: arb, c: arb, centre: arb, count: int) -> list[arb]:
+    """Coefficients of F(centre + t), by the differential equation z(1 - z)F'' + (c - (a + b + 1)z)F' - abF = 0."""
+    if centre.is_zero():
+        terms = [arb(1)]
+        for k in range(count - 1):
+            terms.append(terms[k] * (a + k) * (b + k) / (c + k) / (k + 1))
+        return terms
+    terms = [
+        _hypergeometric(REAL, False, a, b, c, centre),
+        a * b / c * _hypergeometric(REAL, False, a + 1, b + 1, c + 1, centre),
+    ]
+    for k in range(count - 2):
+        first = (k + 1) * (k * (1 - 2 * centre) + c - (a + b + 1) * centre) * terms[k + 1]
+        terms.append(((a + k) * (b + k) * terms[k] - first) / (centre * (1 - centre) * (k + 2) * (k + 1)))
+    return terms[:count]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Conditions and cases: three-valued truth, True, False or None (not decided by the intervals).
 
 
@@ -410,6 +502,8 @@ TABLE: dict[str, Callable[..., Value]] = {
     "erfc": _plain("erfc"),
     "erfi": _plain("erfi"),
     "gamma": _plain("gamma"),
+    "dawson": _dawson,
+    "hypergeometric_2f1": _hypergeometric,
     "Abs": _absolute,
     "sign": _sign,
     "Heaviside": _heaviside,

@@ -23,7 +23,7 @@ from flint import acb, arb, arb_series, ctx, fmpq, fmpz
 
 from kernalg.enclosure.arithmetic import COMPLEX, REAL, SERIES, TABLE, Value, kind_of
 from kernalg.errors import DomainError, PrecisionError
-from kernalg.symbols import bivariate_normal_cdf, normal_cdf, rectified_moment
+from kernalg.symbols import bivariate_normal_cdf, dawson, normal_cdf, rectified_moment
 
 _BITS_PER_DIGIT = math.log2(10)
 
@@ -172,7 +172,7 @@ _SAME_NAME: dict[Any, str] = {
     sp.sinh: "sinh", sp.cosh: "cosh", sp.tanh: "tanh", sp.asin: "asin", sp.acos: "acos", sp.atan: "atan",
     sp.atan2: "atan2", sp.erf: "erf", sp.erfc: "erfc", sp.erfi: "erfi", sp.gamma: "gamma", sp.Abs: "Abs",
     sp.sign: "sign", sp.Max: "Max", sp.Min: "Min", normal_cdf: "normal_cdf",
-    bivariate_normal_cdf: "bivariate_normal_cdf", rectified_moment: "rectified_moment",
+    bivariate_normal_cdf: "bivariate_normal_cdf", rectified_moment: "rectified_moment", dawson: "dawson",
     sp.And: "And", sp.Or: "Or", sp.Not: "Not", sp.Eq: "equal", sp.Lt: "less", sp.Le: "less_equal",
 }  # fmt: skip
 _CONSTANTS: dict[Any, Callable[[], arb]] = {
@@ -230,6 +230,8 @@ class _Compiler:
             return name, list(node.args), ()
         if isinstance(node, sp.Pow):
             return self._power(*node.args)
+        if isinstance(node, sp.hyper) and (len(node.ap), len(node.bq)) == (2, 1):
+            return "hypergeometric_2f1", [*node.ap, *node.bq, node.argument], ()
         if isinstance(node, sp.Piecewise):
             return "Piecewise", [part for pair in node.args for part in pair.args], ()
         if isinstance(node, sp.Heaviside) and node.args[1:] in ((), (sp.S.Half,)):

@@ -14,7 +14,7 @@ from typing import Any
 
 import sympy as sp
 
-from kernalg.formula.vocabulary import MAX_COMPARISONS, Entry
+from kernalg.formula.vocabulary import MAX_COMPARISONS, Entry, nearest_integer
 
 MAX_DEPTH = 100  # nested operations in a text; a JSON tree may be twice as deep (a - b is Add(a, Mul(-1, b)))
 MAX_NODES = 10_000  # nodes read, and distinct SymPy subexpressions built
@@ -88,7 +88,7 @@ class Builder:
             self._bound_power(first, sp.S.Half)
         elif entry.make is sp.gamma and first.is_Rational:
             self._bound_argument(first, MAX_DIGITS)  # gamma(n) = (n-1)! has about n digits or more
-        elif entry.make is sp.floor:
+        elif entry.make in (sp.floor, nearest_integer):
             for term in sp.Add.make_args(first):  # floor(x + number) computes floor(number)
                 self._bound_argument(term, sp.Integer(10) ** MAX_DIGITS)
         elif entry.make in (sp.Max, sp.Min):

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-from kernalg.symbols import bivariate_normal_cdf, normal_cdf
+from kernalg.symbols import bivariate_normal_cdf, dawson, normal_cdf
 
 MAX_COMPARISONS = 500  # pairs of arguments of Max and Min, which SymPy compares one by one
 
@@ -22,6 +22,11 @@ class Entry:
     least: int = 1
     most: int = 1
     bounded: bool = True  # a number as argument must stay below MAX_ARGUMENT
+
+
+def nearest_integer(value: sp.Expr) -> sp.Expr:
+    """round(value), halves upwards."""
+    return sp.floor(value + sp.S.Half)
 
 
 FUNCTIONS: dict[str, Entry] = {
@@ -37,9 +42,11 @@ FUNCTIONS: dict[str, Entry] = {
     "min": Entry(sp.Min, 2, MAX_COMPARISONS, bounded=False),
     "Min": Entry(sp.Min, 2, MAX_COMPARISONS, bounded=False),
     "floor": Entry(sp.floor, bounded=False),
+    "round": Entry(nearest_integer, bounded=False),
     "erf": Entry(sp.erf),
     "erfc": Entry(sp.erfc),
     "erfi": Entry(sp.erfi),
+    "dawson": Entry(dawson),
     "sin": Entry(sp.sin),
     "cos": Entry(sp.cos),
     "tan": Entry(sp.tan),

@@ -19,7 +19,7 @@ from flint import arb
 
 from kernalg.enclosure.balls import ball
 from kernalg.errors import DomainError, PrecisionError
-from kernalg.symbols import normal_cdf, x
+from kernalg.symbols import dawson, normal_cdf, x
 
 _INFINITY = arb.pos_inf()
 _ZERO = arb(0)
@@ -142,7 +142,7 @@ class _Walk:
             return self._power(node)
         if isinstance(node, sp.log):
             return self._logarithm(node)
-        if isinstance(node, sp.sin | sp.cos):
+        if isinstance(node, sp.sin | sp.cos | dawson):  # |F| < 0.5411
             return Range(arb(-1), arb(1), None)
         if isinstance(node, sp.cosh):
             return self((sp.exp(node.args[0]) + sp.exp(-node.args[0])) / 2)

@@ -27,7 +27,7 @@ from flint import arb
 from kernalg.enclosure.balls import ball, certain_digits, check_digits, has_digits, precision
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.formula import exact_number
-from kernalg.gaussian import panels, trapezoid
+from kernalg.gaussian import extensions, lattice, panels, trapezoid
 from kernalg.gaussian.branches import BOUND_BITS, piecewise_analytic
 from kernalg.gaussian.pieces import Pieces
 from kernalg.gaussian.series import (
@@ -82,10 +82,15 @@ def certified_expectation(f: Pieces, g: Pieces, q1: Any, q2: Any, c: Any, digits
     v1, v2 = positive_variance(q1, "q1"), positive_variance(q2, "q2")
     cov = exact_number(c, "c")
     gap = _gap(v1, v2, cov)
+    stairs = lattice.recognise(f), lattice.recognise(g)
+    if stairs[0] is not None and stairs[1] is not None:
+        return lattice.expectation(stairs[0], stairs[1], v1, v2, cov, digits)
     with precision(BOUND_BITS):  # before any conclusion: it proves that the expectation exists
         scale = (norm_squared(f, v1, 3) * norm_squared(g, v2, 3)).sqrt()
     if is_zero(f) or is_zero(g) or _vanishes(f, g, cov):
         return arb(0)
+    if any(s is not None for s in stairs) or extensions.is_unbounded(f) or extensions.is_unbounded(g):
+        return _refine(_series_alone(f, g, v1, v2, cov, scale), scale, digits)
     attempt = _route(f, g, v1, v2, cov, gap, scale)
     return _refine(attempt, scale, digits)
 
@@ -140,6 +145,22 @@ def _route(f: Pieces, g: Pieces, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr, gap: sp
             replace(h, function=piecewise_analytic(_split_at_zero(h.function.parts))) for h in (first, second)
         )
         return panels.plane(left, right, lambda: parts()[0], lambda: parts()[1], tolerance, bits)
+
+    return attempt
+
+
+def _series_alone(f: Pieces, g: Pieces, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr, scale: arb) -> Attempt:
+    """floor, log|x| and the like against a function of another kind: panels do not reach them, coefficients exist."""
+
+    def attempt(tolerance: arb) -> arb:
+        with precision(BOUND_BITS):
+            order = series_order(correlation(v1, v2, cov), scale, tolerance / 4)
+        if order > LONGEST_SERIES:
+            raise PrecisionError(
+                f"{f.branches[-1]} against {g.branches[-1]} is summed as a Hermite series, which settles too slowly at "
+                f"c = {cov}, q1 = {v1}, q2 = {v2}; take a correlation farther from ±1 or fewer digits"
+            )
+        return series_sum(f, g, v1, v2, lambda: correlation(v1, v2, cov), order, tolerance / 4, scale)
 
     return attempt
 

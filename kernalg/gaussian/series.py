@@ -20,10 +20,10 @@ from typing import Any
 import sympy as sp
 from flint import arb, arb_poly
 
-from kernalg.enclosure.balls import ball, bits_for, certain_digits, check_digits, has_digits, precision
+from kernalg.enclosure.balls import ball, bits_for, certain_digits, check_digits, enclose, has_digits, precision
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.formula import exact_number
-from kernalg.gaussian import panels, trapezoid
+from kernalg.gaussian import extensions, lattice, panels, trapezoid
 from kernalg.gaussian.branches import BOUND_BITS, piecewise_analytic
 from kernalg.gaussian.pieces import Pieces
 from kernalg.gaussian.trapezoid import Factor
@@ -42,7 +42,14 @@ def differentiate(parts: Pieces) -> Pieces:
     >>> differentiate(Pieces((sp.S.Zero,), (sp.S.Zero, sp.tanh(x))))
     Pieces(breakpoints=(0,), branches=(0, 1 - tanh(x)**2))
     """
-    return Pieces(parts.breakpoints, tuple(sp.diff(b, x) for b in parts.branches)).merged()
+    return Pieces(parts.breakpoints, tuple(_slope(b) for b in parts.branches)).merged()
+
+
+def _slope(branch: sp.Expr) -> sp.Expr:
+    """The derivative; floor is constant between its jumps."""
+    constants = {step: sp.Dummy() for step in branch.atoms(sp.floor)}
+    slope = sp.diff(branch.xreplace(constants), x)
+    return slope.xreplace({constant: step for step, constant in constants.items()})
 
 
 def parity(parts: Pieces) -> int | None:
@@ -101,6 +108,12 @@ def norm_squared(f: Pieces, q: Any, digits: int = 30) -> arb:
 def _norm_squared(f: Pieces, q: sp.Expr, digits: int) -> arb:
     if is_zero(f):
         return arb(0)
+    stairs = lattice.recognise(f)
+    if stairs is not None:
+        return lattice.expectation(stairs, stairs, q, q, q, digits)
+    known = extensions.norm_squared(f, q)
+    if known is not None:
+        return enclose(known, {}, digits)
     factor = Factor(piecewise_analytic(f), q)
     tolerance = arb(2) ** -20
     value = arb.nan()
@@ -171,6 +184,17 @@ def hermite_coefficients(f: Pieces, q: Any, order: int, digits: int = 30) -> lis
 @lru_cache(maxsize=64)
 def coefficients_within(f: Pieces, q: sp.Expr, order: int, tolerance: arb) -> tuple[arb, ...]:
     """a_0 … a_order with radii of at most about `tolerance`."""
+    stairs = lattice.recognise(f)
+    if stairs is not None:
+        with precision(BOUND_BITS):
+            lost = max(0, math.ceil(-float(tolerance.log()) / math.log(2))) + 64
+        return tuple(lattice.hermite_coefficients(stairs, q, order, tolerance, lost + math.ceil(0.8 * order)))
+    if extensions.norm_squared(f, q) is not None:  # singular at 0, where no quadrature is needed
+        known = extensions.hermite_moments(f, order, q) or []
+        with precision(BOUND_BITS):
+            bits = max(0, math.ceil(-float(tolerance.log()) / math.log(2))) + 64 + 2 * order
+        with precision(bits):
+            return tuple(ball(a) for a in known)
     factor = Factor(piecewise_analytic(f), q)
     symmetry = parity(f)
     # A ball recurrence for h_k loses at most the growth of the recurrence with plus signs, about exp(|z| sqrt k);

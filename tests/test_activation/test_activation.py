@@ -19,6 +19,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "polynomial": {"coefficients": [1, 0.5, Fraction(1, 3)]},
     "shifted_relu": {"b": "1/2"},
     "threshold": {"t": "1/2"},
+    "abs_power": {"p": "3/2"},
+    "signed_power": {"p": "1/3"},
+    "rectified_power": {"p": "-1/4"},
+    "two_sided_power": {"p": "5/2", "a": 2, "b": "-1/3"},
+    "piecewise_constant": {"levels": [0, 2, -1], "breakpoints": ["-1/2", 1]},
     "piecewise_linear": {"slopes": [0, "1/2", -1], "breakpoints": [-1, "1/2"]},
 }
 
@@ -101,7 +106,7 @@ def test_values_on_arrays() -> None:
         (lambda: ka.activation("__import__('os')"), "__import__|name|call"),
         (lambda: ka.activation("leaky_relu", slop=1), "slope"),
         (lambda: ka.activation("monomial"), "degree"),
-        (lambda: ka.activation("monomial", degree=-1), "0 to 60"),
+        (lambda: ka.activation("monomial", degree=-1), "0 to 150"),
         (lambda: ka.activation("monomial", degree=2.5), "integer"),
         (lambda: ka.activation("gaussian", a=-1), "positive"),
         (lambda: ka.activation("gelu", scale=float("nan")), "nan|finite"),

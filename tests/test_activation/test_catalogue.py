@@ -13,6 +13,7 @@ import sympy as sp
 from flint import arb
 
 import kernalg as ka
+from kernalg.activation.activation import describe as ka_describe
 from kernalg.activation.catalogue import ENTRIES, REQUIRED, describe
 from kernalg.enclosure.balls import enclose, precision
 from kernalg.tour import _STAND_INS
@@ -55,6 +56,18 @@ def logistic(z: np.ndarray) -> np.ndarray:
 
 ROWS: list[tuple[str, dict[str, Any], bool, Function, list[float]]] = [
     ("threshold", {"t": HALF}, True, lambda z: 1.0 * (z > 0.5), [0.5]),
+    (
+        "piecewise_constant",
+        {"levels": [-1, 0, 3], "breakpoints": ["-1/2", 1]},
+        True,
+        lambda z: np.where(z < -0.5, -1.0, np.where(z < 1, 0.0, 3.0)),
+        [-0.5, 1],
+    ),
+    ("erf", {"a": 2, "b": "1/2", "d": 1}, True, lambda z: 2 * scipy.special.erf(z / 2 + 1), []),
+    ("gabor", {"b": 2, "c": 1}, True, lambda z: np.exp(-(z**2)) * np.sin(2 * z + 1), []),
+    ("x_cos", {"a": 2}, True, lambda z: z * np.cos(2 * z), []),
+    ("x_gaussian", {}, True, lambda z: z * np.exp(-(z**2) / 2), []),
+    ("dawson", {"a": 2}, True, lambda z: scipy.special.dawsn(2 * z), []),
     ("quantiser", {"t": "1/4"}, True, lambda z: np.sign(z) * (np.abs(z) > 0.25), [-0.25, 0.25]),
     ("tanh_like", {}, True, lambda z: scipy.special.erf(2 * z / 2.4020563531719796), []),
     ("prelu", {}, True, lambda z: np.where(z > 0, z, z / 4), [0]),
@@ -73,7 +86,7 @@ ROWS: list[tuple[str, dict[str, Any], bool, Function, list[float]]] = [
     ("selu", {}, True, lambda z: 1.0507009873554805 * np.where(z > 0, z, 1.6732632423543772 * np.expm1(z)), [0]),
     ("x_exp", {"b": HALF}, True, lambda z: z * np.exp(z / 2), []),
     ("x_sin", {"a": 2}, True, lambda z: z * np.sin(2 * z), []),
-    ("sinc", {"a": 2}, False, lambda z: np.sinc(2 * z / np.pi), []),
+    ("sinc", {"a": 2}, True, lambda z: np.sinc(2 * z / np.pi), []),
     ("sigmoid", {}, False, logistic, []),
     ("tanh", {}, False, np.tanh, []),
     ("softplus", {}, False, lambda z: np.logaddexp(0, z), []),
@@ -196,6 +209,14 @@ TABLE: list[tuple[str, dict[str, Any], str | None, int | None, Any, Any]] = [
     ("hard_swish", {}, None, None, R(3, 2), R(3, 2)),
     ("quantiser", {}, "odd", None, R(1, 2), R(1, 2)),
     ("sinc", {}, "even", None, None, None),
+    ("dawson", {}, "odd", None, None, None),
+    ("abs_power", {"p": "3/2"}, "even", R(3, 2), 2, 2),
+    ("signed_power", {"p": "1/3"}, "odd", R(1, 3), R(5, 6), R(5, 6)),
+    ("rectified_power", {"p": "-1/4"}, None, -R(1, 4), R(1, 4), R(1, 4)),
+    ("rectified_power", {"p": "1/2"}, None, HALF, 1, None),
+    ("log_abs", {}, "even", None, HALF, HALF),
+    ("floor", {}, None, None, HALF, HALF),
+    ("round", {"step": "1/3"}, "odd", None, HALF, HALF),
     ("x_sin", {}, "even", None, None, None),
     ("x_exp", {"b": "1/2"}, None, None, None, None),
     ("soft_shrink", {}, "odd", None, R(3, 2), R(3, 2)),
@@ -249,9 +270,40 @@ def test_smoothness_of_formulas() -> None:
     assert ka.activation("Piecewise((sin(x)/x, x > 0), (1, True))").smoothness.jump_order == 2
 
 
+def test_descriptions() -> None:
+    about = ka_describe("floor", step="1/2")
+    assert (about.name, about.has_closed_form, about.breakpoints) == ("floor(step=1/2)", False, None)
+    assert ka_describe("relu").source == "Cho & Saul 2009" and ka_describe("relu").smoothness.at_plus_one == R(3, 2)
+    assert ka_describe("piecewise_constant", levels=[-1, 0, 3], breakpoints=["-1/2", 2]).breakpoints == (-HALF, 2)
+    with pytest.raises(ka.NoClosedForm, match="infinitely many"):
+        ka.activation("floor").breakpoints  # noqa: B018
+
+
+def test_numbers_for_hermite_coefficients() -> None:
+    exact, numbers = ka.activation("gelu").hermite(8), ka.activation("gelu").hermite(8, digits=25)
+    assert all(abs(a - b) < sp.Float("1e-24") for a, b in zip(exact, numbers, strict=True))
+    assert ka.activation("floor").hermite(2, digits=20)[2] == 0
+    with pytest.raises(ka.DomainError, match="free parameters"):
+        ka.activation(sp.tanh(sp.Symbol("a", real=True) * ka.x)).hermite(3, digits=10)
+
+
+def test_high_degrees() -> None:
+    """Beyond the normal form's powers; E u^n v^n by the three-term recurrence."""
+    before, now = sp.S.One, HALF
+    for n in range(1, 100):
+        before, now = now, (2 * n + 1) * now / 2 + n**2 * R(3, 4) * before
+    assert (
+        sp.simplify(ka.activation("monomial", degree=100).dual.expr.subs({ka.q1: 1, ka.q2: 1, ka.c: HALF}) - now) == 0
+    )
+    high = ka.activation("rectified_monomial", degree=100).dual
+    assert high(1.0, 1.0, 0.5) == pytest.approx(float(high.value(1, 1, HALF, digits=20)), rel=1e-12)
+    with pytest.raises(ka.DomainError, match="range of float64"):
+        ka.activation("monomial", degree=151)
+
+
 def test_a_singular_derivative_is_refused() -> None:
     with pytest.raises(ka.NoClosedForm, match="one-sided"):
-        ka.activation("sqrt(Abs(x))").smoothness  # noqa: B018
+        ka.activation("sqrt(Abs(x - 1))").smoothness  # noqa: B018
 
 
 # -- new activations from old ------------------------------------------------------------------------------------------
@@ -391,7 +443,7 @@ def test_stand_ins_are_for_activations_without_closed_form() -> None:
     [
         (lambda: ka.activation("threshold"), "needs the parameter t"),
         (lambda: ka.activation("celu", a=0), "positive"),
-        (lambda: ka.activation("piecewise_linear", slopes=[1, 2], breakpoints=[]), "one slope more"),
+        (lambda: ka.activation("piecewise_linear", slopes=[1, 2], breakpoints=[]), "one of the slopes more"),
         (lambda: ka.activation("piecewise_linear", slopes=[1, 2, 3], breakpoints=[1, 1]), "increasing"),
         (lambda: ka.activation("piecewise_linear", slopes=1, breakpoints=[1]), "list of 0 to 61"),
         (lambda: ka.activation("relu").scaled(0), "other than 0"),
