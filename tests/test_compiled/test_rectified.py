@@ -47,7 +47,7 @@ def float64_values():
     """All moments in float64, NaN where the generated code asks for double-double."""
     frozen = freeze(MOMENTS, [q1, q2, c])
     given = {i: node.value for i, node in enumerate(frozen.nodes) if node.op == "symbol"}
-    lines, names = float64_lines(frozen, frozen.outputs, given, guard=2.0**-10, exact_symbols=True)
+    lines, names = float64_lines(frozen, frozen.outputs, given, guard=2.0**-10)
     outputs = [f"out[i, {k}] = nan if bad else {name}" for k, name in enumerate(names)]
     body = ["q1 = at[i, 0]", "q2 = at[i, 1]", "c = at[i, 2]", "bad = False", *lines, *outputs]
     return _run(HEAD + runtime_text(frozen), body)
@@ -98,7 +98,7 @@ def test_no_guard_fires_inside():
     moments = [rectified_moment(1, 1, q1, q2, c), rectified_moment(0, 0, q1, q2, c)]
     frozen = freeze(moments, [q1, q2, c])
     given = {i: node.value for i, node in enumerate(frozen.nodes) if node.op == "symbol"}
-    lines, _ = float64_lines(frozen, frozen.outputs, given, guard=2.0**-10, exact_symbols=False)
+    lines, _ = float64_lines(frozen, frozen.outputs, given, guard=2.0**-10)
     assert sum("bad |=" in line for line in lines) == 1
 
 
