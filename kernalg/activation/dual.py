@@ -15,7 +15,7 @@ from kernalg.compiled.elementwise import elementwise
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number
-from kernalg.gaussian.atoms import Atom, Atoms, collect, from_pieces, reflect
+from kernalg.gaussian.atoms import Atom, Atoms, collect, from_pieces, rescale
 from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
 from kernalg.gaussian.pieces import Pieces
 from kernalg.gaussian.series import differentiate
@@ -109,9 +109,10 @@ class Dual:
         """E[f(u) g(-u)], the value at q1 = q2 = -c, in q1. For an odd function it is minus the diagonal, as written."""
         self._refuse_distributional("antidiagonal")
         left, right = self.atoms
-        if _vanishes((*right, *reflect(right))):
+        mirrored = rescale(right, sp.S.NegativeOne)
+        if _vanishes((*right, *mirrored)):
             return -self.diagonal
-        return expectation_at_equality(left, reflect(right))
+        return expectation_at_equality(left, mirrored)
 
     @cached_property
     def derivative(self) -> Dual:
@@ -181,6 +182,9 @@ class Dual:
             return self.at_zero_variance(v1, v2), {}
         if v1 == v2 and abs(cov) == v1 and self.kind != "distributional":
             return (self.diagonal if cov == v1 else self.antidiagonal), {q1: v1}
+        if self.kind != "distributional" and sp.expand(v1 * v2 - cov**2).is_zero:  # v = (c/q1) u almost surely
+            left, right = self.atoms
+            return expectation_at_equality(left, rescale(right, cov / v1)), {q1: v1}
         return self.expr, {q1: v1, q2: v2, c: cov}
 
     def _check_growth(self, v1: Any, v2: Any, cov: Any) -> None:

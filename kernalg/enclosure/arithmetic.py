@@ -214,6 +214,9 @@ def _by_sign(z: arb_series, positive: Value, negative: Value) -> Value:
 
 
 def _integer_power(kind: str, a: bool, z: Value, n: int) -> Value:
+    if kind == REAL and n > 0 and z.contains(0):  # arb answers NaN to (0 ± e)^n
+        bound = z.abs_upper() ** n
+        return arb(0).union(bound) if n % 2 == 0 else (-bound).union(bound)
     return z**n
 
 

@@ -248,15 +248,16 @@ def power(base: Atoms, exponent: int) -> Atoms:
     return result
 
 
-def reflect(atoms: Atoms) -> Atoms:
-    """The atoms of x -> f(-x)."""
+def rescale(atoms: Atoms, factor: sp.Expr) -> Atoms:
+    """The atoms of x -> f(factor * x), factor not 0."""
+    turned = 1 if factor.is_positive else -1
     return collect(
         Atom(
-            a.coefficient * (-1) ** a.power,
+            a.coefficient * factor**a.power,
             a.power,
-            a.quadratic,
-            -a.linear,
-            None if a.gate is None else Gate(-a.gate.shift, a.gate.variance, -a.gate.sign),
+            a.quadratic * factor**2,
+            a.linear * factor,
+            None if a.gate is None else Gate(a.gate.shift / factor, a.gate.variance / factor**2, turned * a.gate.sign),
         )
         for a in atoms
     )
