@@ -175,11 +175,12 @@ _SAME_NAME: dict[Any, str] = {
     bivariate_normal_cdf: "bivariate_normal_cdf",
     sp.And: "And", sp.Or: "Or", sp.Not: "Not", sp.Eq: "equal", sp.Lt: "less", sp.Le: "less_equal",
 }  # fmt: skip
-_CONSTANTS: dict[Any, Callable[[], arb]] = {
+_CONSTANTS: dict[Any, Callable[[], Value]] = {
     sp.pi: arb.pi,
     sp.E: arb.const_e,
     sp.EulerGamma: arb.const_euler,
     sp.Catalan: arb.const_catalan,
+    sp.I: lambda: acb(0, 1),
 }
 # Spelt through functions of the table.
 _REWRITTEN: dict[Any, Any] = {
@@ -219,6 +220,11 @@ class _Compiler:
         return self.slots[root]
 
     def _step(self, node: Any) -> tuple[Any, list[Any], tuple[Any, ...]]:
+        if isinstance(node, tuple):  # (function, expression): a complex quantity, of which formulas take re and im
+            symbols = sorted(node[1].free_symbols, key=str)
+            return "halves", symbols, (BallFunction(node[1], symbols),)
+        if isinstance(node, (sp.re, sp.im)):
+            return ("first" if isinstance(node, sp.re) else "second"), [("halves", node.args[0])], ()
         if node in (sp.true, sp.false):
             return (lambda: bool(node)), [], ()
         if isinstance(node, (sp.Rational, sp.Float)) and node.is_finite:
@@ -299,7 +305,7 @@ class BallFunction:
                 continue
             arguments = [values[j] for j in parts]
             # Cases may choose between real constants by a condition on a complex box or a series.
-            own_kind = kind if name == "Piecewise" else kind_of(*arguments)
+            own_kind = kind if name in ("Piecewise", "halves") else kind_of(*arguments)
             values[i] = TABLE[name](own_kind, analytic, *arguments, *extra)
 
     def __call__(self, *values: Value, analytic: bool = False) -> Value:

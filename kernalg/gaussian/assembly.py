@@ -1,7 +1,9 @@
 """From basis elements to a real SymPy expression with one spelling.
 
 The engine's sum has complex coefficients when sines or cosines took part; the answer is real, so each term is
-replaced by its real part. Radicands are made square-free, so that q1 q2 - c^2 over its own root becomes the root.
+replaced by its real part. Probabilities at complex arguments come in conjugate pairs: one of each pair stands for
+both, through its real and imaginary parts. Radicands are made square-free, so that q1 q2 - c^2 over its own root
+becomes the root.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ class Term:
     half_pis: int = 0
     wave: tuple[str, FracElement] | None = None  # ("cos" | "sin", phase)
     probability: tuple[FracElement, ...] = ()
+    part: str = ""  # "re" | "im" of a probability whose means are complex
     imaginary_normal: tuple[FracElement, FracElement] | None = None  # erfi(y/sqrt(2 V))
 
 
@@ -59,28 +62,42 @@ def _probabilities(
             # Phi(iy) = 1/2 + (i/2) erfi(y/sqrt 2)
             unit = field.element(sp.I)
             return [(one / 2, {}), (unit / 2, {"imaginary_normal": (imaginary, variance)})]
-        if imaginary:
-            raise NoClosedForm("a step times a sine of a shifted argument needs the complex error function")
-        return [(one, {"probability": (real, variance)})]
-    if len(probability) == 5 and any(field.real_and_imaginary(probability[i])[1] for i in (0, 2)):
-        raise NoClosedForm("a step times a sine, against another step, needs the bivariate normal of complex arguments")
     return [(one, {"probability": tuple(field.reduce(p) for p in probability)})]
 
 
 def _add_real_part(
     terms: dict[Term, FracElement], field: ConstantField, coefficient: FracElement, exponent: FracElement, term: Term
 ) -> None:
-    """Re[(a + ib) exp(g + ih)] = exp(g) (a cos h - b sin h)."""
+    """Re[(a + ib) exp(g + ih) (R + iS)] = exp(g) [(a cos h - b sin h) R - (b cos h + a sin h) S].
+
+    R + iS is a probability at complex arguments; for every other term it is 1.
+    """
     growth, phase = field.real_and_imaginary(exponent)
-    real, imaginary = field.real_and_imaginary(coefficient)
+    a, b = field.real_and_imaginary(coefficient)
     term = replace(term, growth=growth)
-    if not phase:
-        terms[term] += real
-        return
-    flip = phase.numer.LC < 0
-    phase = -phase if flip else phase
-    terms[replace(term, wave=("cos", phase))] += real
-    terms[replace(term, wave=("sin", phase))] -= -imaginary if flip else imaginary
+    conjugate = _leading_imaginary_sign(field, term.probability)
+    if conjugate < 0:
+        term = replace(term, probability=tuple(field.conjugate(p) for p in term.probability))
+        phase, b = -phase, -b
+    parts = [("re", a, b), ("im", -b, a)] if conjugate else [("", a, b)]
+    for part, on_cosine, on_sine in parts:
+        own = replace(term, part=part)
+        if not phase:
+            terms[own] += on_cosine
+            continue
+        flip = phase.numer.LC < 0
+        positive = -phase if flip else phase
+        terms[replace(own, wave=("cos", positive))] += on_cosine
+        terms[replace(own, wave=("sin", positive))] -= -on_sine if flip else on_sine
+
+
+def _leading_imaginary_sign(field: ConstantField, probability: tuple[FracElement, ...]) -> int:
+    """Sign of the first imaginary part among the means, 0 when they are real."""
+    for mean in probability[:-1:2]:
+        imaginary = field.real_and_imaginary(mean)[1]
+        if imaginary:
+            return 1 if imaginary.numer.LC > 0 else -1
+    return 0
 
 
 def _split_radicand(field: ConstantField, radicand: FracElement) -> tuple[FracElement, Term]:
@@ -170,16 +187,16 @@ def _term_expr(
     if term.imaginary_normal is not None:
         y, variance = term.imaginary_normal
         pieces.append(sp.erfi(_ratio(field, y, 2 * variance)))
+    part = {"re": sp.re, "im": sp.im, "": lambda z: z}[term.part]
     if len(term.probability) == 2:
-        pieces.append(normal_cdf(_ratio(field, *term.probability)))
+        pieces.append(part(normal_cdf(_ratio(field, *term.probability))))
     elif len(term.probability) == 3:
         between, v1, v2 = term.probability
         pieces.append(sp.asin(_ratio(field, between, v1 * v2)) / (2 * sp.pi))
     elif term.probability:
         m1, v1, m2, v2, between = term.probability
-        pieces.append(
-            bivariate_normal_cdf(_ratio(field, m1, v1), _ratio(field, m2, v2), _ratio(field, between, v1 * v2))
-        )
+        h, k, r = _ratio(field, m1, v1), _ratio(field, m2, v2), _ratio(field, between, v1 * v2)
+        pieces.append(part(bivariate_normal_cdf(h, k, r)))
     return content * sp.Mul(*pieces)
 
 
@@ -188,4 +205,6 @@ def _ratio(field: ConstantField, numerator: FracElement, radicand: FracElement) 
     if not numerator:
         return sp.S.Zero
     scale, term = _split_radicand(field, radicand)
-    return field.expr(field.reduce(numerator * scale)) / sp.sqrt(field.expr(term.radicand) * term.integer)
+    root = sp.sqrt(field.expr(term.radicand) * term.integer)
+    real, imaginary = field.real_and_imaginary(numerator * scale)
+    return field.expr(real) / root + sp.I * field.expr(imaginary) / root

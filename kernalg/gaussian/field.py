@@ -112,6 +112,11 @@ class ConstantField:
         real, imaginary = (self.field(element.numer.ring.from_dict(p)) / self.field(element.denom) for p in parts)
         return real, imaginary
 
+    def conjugate(self, element: FracElement) -> FracElement:
+        """The complex conjugate of an element whose denominator is real."""
+        real, imaginary = self.real_and_imaginary(element)
+        return element if not imaginary else real - imaginary * self.element(sp.I)
+
     def negate_c(self, element: FracElement) -> FracElement:
         """The element at -c (c is the third generator)."""
         numer, denom = (
