@@ -233,7 +233,7 @@ class Dual:
     def _regular_and_singular(self, a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> Any:
         """The pair formula where it is regular; one-variable formulas for u = v, u = -v and vanishing variances."""
         zero = (a == 0) | (b == 0)
-        if not self.has_closed_form:
+        if not self.has_closed_form or self.expr.has(sp.I):
             same = opposite = np.zeros(a.shape, dtype=bool)
         else:
             same, opposite = (~zero & (a == b) & (cov == sign * a) for sign in (1, -1))
@@ -253,7 +253,7 @@ class Dual:
 
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
-        if self.has_closed_form:
+        if self.has_closed_form and not self.expr.has(sp.I):  # float64 code knows real functions
             return elementwise(self.expr, (q1, q2, c))
         f, g = self._functions_for_numbers()
         return lambda a, b, cov: numeric.values(f, g, a, b, cov)[()]

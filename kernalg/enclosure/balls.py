@@ -175,12 +175,11 @@ _SAME_NAME: dict[Any, str] = {
     bivariate_normal_cdf: "bivariate_normal_cdf",
     sp.And: "And", sp.Or: "Or", sp.Not: "Not", sp.Eq: "equal", sp.Lt: "less", sp.Le: "less_equal",
 }  # fmt: skip
-_CONSTANTS: dict[Any, Callable[[], Value]] = {
+_CONSTANTS: dict[Any, Callable[[], arb]] = {
     sp.pi: arb.pi,
     sp.E: arb.const_e,
     sp.EulerGamma: arb.const_euler,
     sp.Catalan: arb.const_catalan,
-    sp.I: lambda: acb(0, 1),
 }
 # Spelt through functions of the table.
 _REWRITTEN: dict[Any, Any] = {
@@ -192,7 +191,8 @@ _REWRITTEN: dict[Any, Any] = {
 class _Compiler:
     """Expression graph -> list of (name, argument slots, extra argument), each distinct subexpression once."""
 
-    def __init__(self, symbols: Sequence[sp.Symbol]) -> None:
+    def __init__(self, symbols: Sequence[sp.Symbol], inside_halves: bool) -> None:
+        self.inside_halves = inside_halves
         self.slots: dict[Any, int] = {}
         self.code: list[tuple[Any, tuple[int, ...], tuple[Any, ...]] | None] = []
         for s in symbols:
@@ -220,9 +220,11 @@ class _Compiler:
         return self.slots[root]
 
     def _step(self, node: Any) -> tuple[Any, list[Any], tuple[Any, ...]]:
-        if isinstance(node, tuple):  # (function, expression): a complex quantity, of which formulas take re and im
+        if isinstance(node, tuple):  # ("halves", F): a complex F, of which formulas take re and im
             symbols = sorted(node[1].free_symbols, key=str)
-            return "halves", symbols, (BallFunction(node[1], symbols),)
+            return "halves", symbols, (BallFunction(node[1], symbols, inside_halves=True),)
+        if node is sp.I and self.inside_halves:
+            return (lambda: acb(0, 1)), [], ()
         if isinstance(node, (sp.re, sp.im)):
             return ("first" if isinstance(node, sp.re) else "second"), [("halves", node.args[0])], ()
         if node in (sp.true, sp.false):
@@ -274,9 +276,9 @@ class BallFunction:
 
     __slots__ = ("_code", "_constant", "_constants", "_root", "symbols")
 
-    def __init__(self, expr: Any, symbols: Sequence[sp.Symbol]) -> None:
+    def __init__(self, expr: Any, symbols: Sequence[sp.Symbol], *, inside_halves: bool = False) -> None:
         self.symbols = tuple(symbols)
-        compiler = _Compiler(self.symbols)
+        compiler = _Compiler(self.symbols, inside_halves)
         self._root = compiler.add(sp.S(expr))
         self._code = compiler.code
         self._constant: list[bool] = []
@@ -337,7 +339,7 @@ def ball_function(expr: Any, symbols: Sequence[sp.Symbol]) -> BallFunction:
     Parameters
     ----------
     expr : sympy.Expr
-        Elementary real functions, `normal_cdf`, `bivariate_normal_cdf`, `Piecewise`.
+        Elementary real functions, `normal_cdf`, `bivariate_normal_cdf`, `Piecewise`; `re` and `im` of complex ones.
     symbols : sequence of Symbol
         The arguments, in order.
 

@@ -23,6 +23,22 @@ from kernalg.symbols import bivariate_normal_cdf, normal_cdf
 
 
 @dataclass(frozen=True, slots=True)
+class Surd:
+    """numerator * sqrt(top/(integer * bottom)), square-free and reduced: equal quantities are equal objects."""
+
+    numerator: FracElement
+    top: FracElement
+    bottom: FracElement
+    integer: int = 1
+
+    def __neg__(self) -> Surd:
+        return replace(self, numerator=-self.numerator)
+
+    def __bool__(self) -> bool:
+        return bool(self.numerator)
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """What multiplies a rational coefficient: exp(growth) * wave * (integer * radicand)^(-1/2) * …"""
 
@@ -31,9 +47,10 @@ class Term:
     integer: int = 1
     half_pis: int = 0
     wave: tuple[str, FracElement] | None = None  # ("cos" | "sin", phase)
-    probability: tuple[FracElement, ...] = ()
-    part: str = ""  # "re" | "im" of a probability whose means are complex
-    imaginary_normal: tuple[FracElement, FracElement] | None = None  # erfi(y/sqrt(2 V))
+    probability: tuple[Surd, ...] = ()  # (z): Phi(z); (h, k, r): Phi_2(h, k, r)
+    part: str = ""  # "re" | "im" of a probability at complex arguments
+    arcsine: Surd | None = None  # asin(r)/(2 pi)
+    imaginary_normal: Surd | None = None  # erfi(y)
 
 
 def assemble(total: Combination, field: ConstantField) -> sp.Expr:
@@ -41,11 +58,24 @@ def assemble(total: Combination, field: ConstantField) -> sp.Expr:
     terms: dict[Term, FracElement] = defaultdict(lambda: field.field.zero)
     for basis, coefficient in total.items():
         scale, term = _split_radicand(field, basis.radicand)
-        term = replace(term, half_pis=basis.half_pis)
+        scale, term = _constants_into_the_field(field, scale, replace(term, half_pis=basis.half_pis))
         for weight, part in _probabilities(field, basis.probability):
             _add_real_part(terms, field, coefficient * scale * weight, basis.exponent, replace(term, **part))
     kept = {t: reduced for t, k in terms.items() if (reduced := field.reduce(k))}
-    return sp.Add(*_hyperbolic(_quadrants_to_arcsines(kept), field))
+    return sp.Add(*_hyperbolic(_quadrants_to_arcsines(_complements(kept)), field))
+
+
+def _constants_into_the_field(field: ConstantField, scale: FracElement, term: Term) -> tuple[FracElement, Term]:
+    """(2 pi)^(-half_pis/2) and integer^(-1/2) as field elements, as far as the field knows their roots."""
+    pi, two = field.root(sp.pi), field.root(sp.Integer(2))
+    if pi is not None and two is not None:
+        scale, term = scale / (pi * two) ** term.half_pis, replace(term, half_pis=0)
+    integer = term.integer
+    for prime in sp.factorint(integer, limit=10_000) if integer > 1 else ():
+        root = field.root(sp.Integer(prime))
+        if root is not None and integer % prime == 0:
+            scale, integer = scale / root, integer // prime
+    return scale, replace(term, integer=integer)
 
 
 def _probabilities(
@@ -53,16 +83,22 @@ def _probabilities(
 ) -> list[tuple[FracElement, dict[str, Any]]]:
     """A probability factor as a sum of (weight, fields of Term)."""
     one = field.field.one
+    if not probability:
+        return [(one, {})]
     if len(probability) == 2:
         mean, variance = probability
         if not mean:
             return [(one / 2, {})]
         real, imaginary = field.real_and_imaginary(mean)
-        if imaginary and not real:
-            # Phi(iy) = 1/2 + (i/2) erfi(y/sqrt 2)
-            unit = field.element(sp.I)
-            return [(one / 2, {}), (unit / 2, {"imaginary_normal": (imaginary, variance)})]
-    return [(one, {"probability": tuple(field.reduce(p) for p in probability)})]
+        if real or not imaginary:
+            return [(one, {"probability": (_surd(field, mean, variance),)})]
+        # Phi(iy) = 1/2 + (i/2) erfi(y/sqrt 2)
+        sign = -1 if imaginary.numer.LC < 0 else 1
+        argument = _surd(field, sign * imaginary, 2 * variance)
+        return [(one / 2, {}), (sign * field.element(sp.I) / 2, {"imaginary_normal": argument})]
+    m1, v1, m2, v2, between = probability
+    h, k = sorted((_surd(field, m1, v1), _surd(field, m2, v2)), key=repr)
+    return [(one, {"probability": (h, k, _surd(field, between, v1 * v2))})]
 
 
 def _add_real_part(
@@ -77,7 +113,8 @@ def _add_real_part(
     term = replace(term, growth=growth)
     conjugate = _leading_imaginary_sign(field, term.probability)
     if conjugate < 0:
-        term = replace(term, probability=tuple(field.conjugate(p) for p in term.probability))
+        mirrored = (replace(p, numerator=field.conjugate(p.numerator)) for p in term.probability)
+        term = replace(term, probability=tuple(mirrored))
         phase, b = -phase, -b
     parts = [("re", a, b), ("im", -b, a)] if conjugate else [("", a, b)]
     for part, on_cosine, on_sine in parts:
@@ -91,10 +128,10 @@ def _add_real_part(
         terms[replace(own, wave=("sin", positive))] -= -on_sine if flip else on_sine
 
 
-def _leading_imaginary_sign(field: ConstantField, probability: tuple[FracElement, ...]) -> int:
-    """Sign of the first imaginary part among the means, 0 when they are real."""
-    for mean in probability[:-1:2]:
-        imaginary = field.real_and_imaginary(mean)[1]
+def _leading_imaginary_sign(field: ConstantField, probability: tuple[Surd, ...]) -> int:
+    """Sign of the first imaginary part among the arguments, 0 when they are real."""
+    for argument in probability:
+        imaginary = field.real_and_imaginary(argument.numerator)[1]
         if imaginary:
             return 1 if imaginary.numer.LC > 0 else -1
     return 0
@@ -130,19 +167,42 @@ def _square_part(n: int) -> int:
     return out
 
 
-def _quadrants_to_arcsines(terms: dict[Term, FracElement]) -> dict[Term, FracElement]:
-    """K (asin(r)/(2 pi) + 1/4) - K/4 becomes K asin(r)/(2 pi): odd parts show no quarter.
+def _complements(terms: dict[Term, FracElement]) -> dict[Term, FracElement]:
+    """Equal multiples of Phi_2(h, k, r) and Phi_2(-h, k, -r) are one Phi(k); of Phi(z) and Phi(-z) they are one 1."""
+    out = dict(terms)
+    for size in (3, 1):
+        for term in [t for t in out if len(t.probability) == size and not t.part]:
+            for flipped, left in _flips(term.probability):
+                partner, coefficient = replace(term, probability=flipped), out.get(term)
+                if coefficient is None or partner == term or out.get(partner) != coefficient:
+                    continue
+                del out[term], out[partner]
+                plain = replace(term, probability=left)
+                weight = coefficient / 2 if size == 3 and not left else coefficient  # Phi(0) = 1/2
+                total = out.pop(plain, weight - weight) + weight
+                if total:
+                    out[plain] = total
+    return out
 
-    A centred quadrant has probability (0, v1, 0, v2, covariance); the bare arcsine is marked (covariance, v1, v2).
-    """
+
+def _flips(probability: tuple[Surd, ...]) -> list[tuple[tuple[Surd, ...], tuple[Surd, ...]]]:
+    """(complementary event, what both make together)."""
+    if len(probability) == 1:
+        return [((-probability[0],), ())]
+    h, k, r = probability
+    pairs = [((-h, k), k), ((h, -k), h)]
+    return [((*sorted(pair, key=repr), -r), (left,) if left else ()) for pair, left in pairs]
+
+
+def _quadrants_to_arcsines(terms: dict[Term, FracElement]) -> dict[Term, FracElement]:
+    """K (asin(r)/(2 pi) + 1/4) - K/4 becomes K asin(r)/(2 pi): odd parts show no quarter."""
     out = dict(terms)
     for term, coefficient in terms.items():
-        if len(term.probability) == 5 and not term.probability[0] and not term.probability[2]:
+        if len(term.probability) == 3 and not term.probability[0] and not term.probability[1]:
             plain = replace(term, probability=())
             if out.get(plain) == -coefficient / 4:
-                _, v1, _, v2, between = term.probability
                 del out[plain], out[term]
-                out[replace(term, probability=(between, v1, v2))] = coefficient
+                out[replace(plain, arcsine=term.probability[2])] = coefficient
     return out
 
 
@@ -185,26 +245,33 @@ def _term_expr(
         name, phase = term.wave
         pieces.append((sp.cos if name == "cos" else sp.sin)(field.expr(phase)))
     if term.imaginary_normal is not None:
-        y, variance = term.imaginary_normal
-        pieces.append(sp.erfi(_ratio(field, y, 2 * variance)))
-    part = {"re": sp.re, "im": sp.im, "": lambda z: z}[term.part]
-    if len(term.probability) == 2:
-        pieces.append(part(normal_cdf(_ratio(field, *term.probability))))
-    elif len(term.probability) == 3:
-        between, v1, v2 = term.probability
-        pieces.append(sp.asin(_ratio(field, between, v1 * v2)) / (2 * sp.pi))
-    elif term.probability:
-        m1, v1, m2, v2, between = term.probability
-        h, k, r = _ratio(field, m1, v1), _ratio(field, m2, v2), _ratio(field, between, v1 * v2)
-        pieces.append(part(bivariate_normal_cdf(h, k, r)))
+        pieces.append(sp.erfi(_surd_expr(field, term.imaginary_normal)))
+    if term.arcsine is not None:
+        pieces.append(sp.asin(_surd_expr(field, term.arcsine)) / (2 * sp.pi))
+    if term.probability:
+        head = normal_cdf if len(term.probability) == 1 else bivariate_normal_cdf
+        value = head(*(_surd_expr(field, argument) for argument in term.probability))
+        pieces.append({"re": sp.re, "im": sp.im}[term.part](value) if term.part else value)
     return content * sp.Mul(*pieces)
 
 
-def _ratio(field: ConstantField, numerator: FracElement, radicand: FracElement) -> sp.Expr:
+def _surd(field: ConstantField, numerator: FracElement, radicand: FracElement) -> Surd:
     """numerator / sqrt(radicand)."""
+    one = field.field.one
     if not numerator:
-        return sp.S.Zero
+        return Surd(numerator, one, one)
     scale, term = _split_radicand(field, radicand)
-    root = sp.sqrt(field.expr(term.radicand) * term.integer)
-    real, imaginary = field.real_and_imaginary(numerator * scale)
-    return field.expr(real) / root + sp.I * field.expr(imaginary) / root
+    numerator, top, bottom = field.reduce(numerator * scale), one, one
+    for polynomial, _ in field.factors(term.radicand)[1]:
+        quotient, remainder = numerator.numer.div(polynomial)
+        if remainder:
+            bottom *= polynomial
+        else:  # f/sqrt(f) = sqrt(f)
+            numerator, top = field.field(quotient) / field.field(numerator.denom), top * polynomial
+    return Surd(numerator, top, bottom, term.integer)
+
+
+def _surd_expr(field: ConstantField, surd: Surd) -> sp.Expr:
+    root = sp.sqrt(field.expr(surd.top)) / sp.sqrt(field.expr(surd.bottom) * surd.integer)
+    real, imaginary = field.real_and_imaginary(surd.numerator)
+    return field.expr(real) * root + sp.I * field.expr(imaginary) * root

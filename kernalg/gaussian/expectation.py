@@ -7,6 +7,8 @@ rational functions times at most four transcendental elements per pair of atoms.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sympy as sp
 from sympy.polys.fields import FracElement
 
@@ -28,8 +30,13 @@ def expectation(f: Atoms, g: Atoms) -> sp.Expr:
     >>> expectation(sine, sine)
     exp(-q1/2 - q2/2)*sinh(c)
     """
-    field = _field_of(f, g)
-    return _expectation(f, g, field, field.element(q1), field.element(q2), field.element(c))
+    field = _field_of((*f, *g))
+    v1, v2, covariance = field.element(q1), field.element(q2), field.element(c)
+    total: Combination = {}
+    for a in f:
+        for b in g:
+            _add_pair(total, field, a, b, v1, v2, covariance)
+    return assemble(total, field)
 
 
 def expectation_at_equality(f: Atoms, g: Atoms) -> sp.Expr:
@@ -38,24 +45,26 @@ def expectation_at_equality(f: Atoms, g: Atoms) -> sp.Expr:
     Two steps meet in one variable there and multiply to one step; every other pair of atoms keeps a regular
     joint threshold covariance, because an error-function gate brings its own noise.
     """
-    field = _field_of(f, g)
-    q = field.element(q1)
-    total: Combination = {}
-    one = (Atom(sp.S.One),)
+    one = Atom(sp.S.One)
+    pairs: list[tuple[Atom, Atom]] = []
     for a in f:
         for b in g:
             if a.gate is not None and b.gate is not None and a.gate.is_step and b.gate.is_step:
-                for atom in multiply((a,), (b,)):
-                    _add_pair(total, field, atom, one[0], q, q, q)
+                pairs += [(product, one) for product in multiply((a,), (b,))]
             else:
-                _add_pair(total, field, a, b, q, q, q)
+                pairs.append((a, b))
+    field = _field_of([atom for pair in pairs for atom in pair])
+    q = field.element(q1)
+    total: Combination = {}
+    for a, b in pairs:
+        _add_pair(total, field, a, b, q, q, q)
     return assemble(total, field)
 
 
 def hermite_moments(f: Atoms, order: int, q: sp.Expr) -> list[sp.Expr]:
     r"""E[f(sqrt(q) Z) h_k(Z)] for k = 0 … order, h_k = He_k/sqrt(k!)."""
     variance = sp.S(q)
-    field = _field_of(f, (), variance, sp.sqrt(variance))
+    field = _field_of(f, variance, sp.sqrt(variance))
     s2 = field.element(variance)
     tables = [(field.element(a.coefficient), a.power, _moments(field, a, Atom(sp.S.One), s2, s2, s2)) for a in f]
 
@@ -77,23 +86,15 @@ def hermite_moments(f: Atoms, order: int, q: sp.Expr) -> list[sp.Expr]:
     return out
 
 
-def _field_of(f: Atoms, g: Atoms, *more: sp.Expr) -> ConstantField:
+def _field_of(atoms: Iterable[Atom], *more: sp.Expr) -> ConstantField:
     constants = list(more)
-    for atom in (*f, *g):
+    for atom in atoms:
         constants += [atom.coefficient, atom.quadratic, atom.linear]
         if atom.gate is not None:
             constants += [atom.gate.shift, atom.gate.variance]
+    if any(sp.S(constant).has(sp.pi) for constant in constants):
+        constants += [sp.sqrt(2), sp.sqrt(sp.pi)]  # densities and coefficients then meet in one spelling
     return ConstantField((q1, q2, c), constants)
-
-
-def _expectation(
-    f: Atoms, g: Atoms, field: ConstantField, v1: FracElement, v2: FracElement, covariance: FracElement
-) -> sp.Expr:
-    total: Combination = {}
-    for a in f:
-        for b in g:
-            _add_pair(total, field, a, b, v1, v2, covariance)
-    return assemble(total, field)
 
 
 def _add_pair(

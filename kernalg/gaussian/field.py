@@ -25,11 +25,13 @@ class ConstantField:
     """
 
     def __init__(self, variables: Iterable[sp.Symbol], constants: Iterable[sp.Expr]) -> None:
-        symbols = list(variables)
+        given = list(variables)
+        symbols = list(given)
         roots: dict[sp.Expr, int] = {}
         opaque: set[sp.Expr] = set()
         for constant in constants:
             _find_generators(sp.expand(constant), symbols, roots, opaque)
+        symbols = [*given, *sorted(symbols[len(given) :], key=str)]
         self._value: list[sp.Expr] = [*symbols]
         self._index: dict[sp.Expr, tuple[int, int]] = {s: (i, 1) for i, s in enumerate(symbols)}
         for base, order in sorted(roots.items(), key=lambda item: sp.default_sort_key(item[0])):
@@ -53,6 +55,11 @@ class ConstantField:
                 self._relations[i] = (2, 1 - cosine**2)
         imaginary = self._index.get(sp.S.NegativeOne)
         self._imaginary = None if imaginary is None else imaginary[0]
+
+    def root(self, base: sp.Expr) -> FracElement | None:
+        """The square root of `base` when it is a generator."""
+        known = self._index.get(base)
+        return None if known is None or known[1] != 2 else self.field.gens[known[0]]
 
     def element(self, expr: sp.Expr | int) -> FracElement:
         """The field element of an expression made of the declared generators."""
