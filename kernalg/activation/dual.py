@@ -16,7 +16,12 @@ from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number
 from kernalg.gaussian.atoms import Atom, Atoms, collect, from_pieces, rescale
-from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
+from kernalg.gaussian.expectation import (
+    expectation,
+    expectation_at_equality,
+    expectation_of_derivatives,
+    hermite_moments,
+)
 from kernalg.gaussian.pieces import Pieces
 from kernalg.gaussian.series import differentiate
 from kernalg.symbols import c, q1, q2, rho, x
@@ -81,7 +86,7 @@ class Dual:
             when the activation lies outside the class; the message names the obstacle.
         """
         if self.kind == "distributional":
-            return sp.diff(expectation(*self.atoms), c)
+            return expectation_of_derivatives(*self.atoms)
         return expectation(*self.atoms)
 
     @cached_property
@@ -233,7 +238,7 @@ class Dual:
     def _regular_and_singular(self, a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> Any:
         """The pair formula where it is regular; one-variable formulas for u = v, u = -v and vanishing variances."""
         zero = (a == 0) | (b == 0)
-        if not self.has_closed_form or self.expr.has(sp.I):
+        if not self._is_compiled:
             same = opposite = np.zeros(a.shape, dtype=bool)
         else:
             same, opposite = (~zero & (a == b) & (cov == sign * a) for sign in (1, -1))
@@ -251,10 +256,18 @@ class Dual:
             out[j] = float(self.value(float(a[j]), float(b[j]), 0, digits=17))
         return out[()]
 
+    @property
+    def _is_compiled(self) -> bool:
+        """Whether arrays are evaluated by the formula. Float64 code knows real functions only; a formula with Phi or
+        Phi_2 at complex arguments (steps times sines) leaves arrays to the series and the balls of `numeric`."""
+        return self.has_closed_form and not self.expr.has(sp.I)
+
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
-        if self.has_closed_form and not self.expr.has(sp.I):  # float64 code knows real functions
+        if self._is_compiled:
             return elementwise(self.expr, (q1, q2, c))
+        if self.kind == "distributional" and self.has_closed_form:
+            return numeric.entry_by_entry(lambda v1, v2, cov: self.enclosure(v1, v2, cov, digits=17))
         f, g = self._functions_for_numbers()
         return lambda a, b, cov: numeric.values(f, g, a, b, cov)[()]
 
@@ -265,6 +278,28 @@ class Dual:
                 f"the dual of {self.name} has the free parameters {', '.join(sorted(map(str, free)))}; "
                 "give them values first"
             )
+
+    def variance_derivative(self, which: int) -> sp.Expr:
+        r"""dk/dq1 (`which` = 1) or dk/dq2 (2): the closed form's derivative in one variance, the other and c fixed.
+
+        By the heat equation it is E[f''(u) g(v)]/2 or E[f(u) g''(v)]/2 with distributional derivatives, so
+        :math:`\partial^2 k/\partial c^2 = 4\,\partial^2 k/\partial q_1 \partial q_2`. How a length map reacts to
+        its input is the total derivative dk/dq1 + dk/dq2 + dk/dc on q1 = q2 = c, that is ``sympy.diff(diagonal, q1)``.
+
+        Raises
+        ------
+        NoClosedForm
+            when `expr` does not exist.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> ka.activation("x**2").dual.variance_derivative(1)
+        q2
+        """
+        if which not in (1, 2):
+            raise DomainError(f"variance_derivative({which!r}): 1 for d/dq1, 2 for d/dq2")
+        return sp.diff(self.expr, q1 if which == 1 else q2)
 
     def _sympy_(self) -> sp.Expr:
         return self.expr

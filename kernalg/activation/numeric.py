@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy as sp
@@ -86,6 +87,23 @@ def values(f: Pieces, g: Pieces, a: np.ndarray, b: np.ndarray, cov: np.ndarray) 
         inside = sp.Min(sp.Max(covariance, -bound), bound)
         out[index] = float(certified_expectation(f, g, v1, v2, inside, 17))
     return out
+
+
+def entry_by_entry(value: Callable[[sp.Expr, sp.Expr, sp.Expr], arb]) -> Callable[..., Any]:
+    """A function of arrays that asks for a ball at each entry, for at most 2000 of them."""
+
+    def evaluate(a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> Any:
+        if a.size > MAX_SLOW_ENTRIES:
+            raise DomainError(
+                f"{a.size} entries: this formula is not compiled, and each is computed in balls; "
+                f"at most {MAX_SLOW_ENTRIES} in one call"
+            )
+        out = np.empty(a.shape)
+        for i in np.ndindex(a.shape):
+            out[i] = float(value(*(exact_number(float(v[i]), "q") for v in (a, b, cov))))
+        return out[()]
+
+    return evaluate
 
 
 def _variances(values: np.ndarray) -> list[float]:

@@ -8,6 +8,7 @@ rational functions times at most four transcendental elements per pair of atoms.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import sympy as sp
 from sympy.polys.fields import FracElement
@@ -59,6 +60,43 @@ def expectation_at_equality(f: Atoms, g: Atoms) -> sp.Expr:
     for a, b in pairs:
         _add_pair(total, field, a, b, q, q, q)
     return assemble(total, field)
+
+
+def expectation_of_derivatives(f: Atoms, g: Atoms) -> sp.Expr:
+    """E[f'(u) g'(v)] with distributional derivatives, which is d/dc E[f(u) g(v)] (Price 1958).
+
+    The derivative of a threshold is a delta function: it conditions on S = 0 and leaves the density of S there.
+
+    Examples
+    --------
+    >>> from kernalg.gaussian.atoms import decompose
+    >>> from kernalg.symbols import x
+    >>> step = decompose(sp.Heaviside(x))
+    >>> expectation_of_derivatives(step, step)
+    1/(2*pi*sqrt(-c**2 + q1*q2))
+    """
+    left, right = ([d for a in side for d in _differentiated(a)] for side in (f, g))
+    field = _field_of([a for a, _ in (*left, *right)])
+    v1, v2, covariance = field.element(q1), field.element(q2), field.element(c)
+    total: Combination = {}
+    for a, delta_a in left:
+        for b, delta_b in right:
+            moments = _moments(field, a, b, v1, v2, covariance)
+            if delta_b:
+                moments = moments.on_boundary(len(moments.state.thresholds) - 1)
+            if delta_a:
+                moments = moments.on_boundary(0)
+            accumulate(total, moments(a.power, b.power), field.element(a.coefficient) * field.element(b.coefficient))
+    return assemble(total, field)
+
+
+def _differentiated(a: Atom) -> list[tuple[Atom, bool]]:
+    """The derivative as atoms; True where the gate has become the delta function of its threshold."""
+    smooth = [(a.power, a.power - 1), (2 * a.quadratic, a.power + 1), (a.linear, a.power)]
+    out = [(replace(a, coefficient=a.coefficient * k, power=n), False) for k, n in smooth if k != 0]
+    if a.gate is not None:
+        out.append((replace(a, coefficient=a.coefficient * a.gate.sign), True))
+    return out
 
 
 def hermite_moments(f: Atoms, order: int, q: sp.Expr) -> list[sp.Expr]:
