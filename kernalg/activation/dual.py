@@ -150,6 +150,7 @@ class Dual:
 
     def enclosure(self, q1: Any, q2: Any, c: Any, digits: int = 50) -> arb:
         """A ball that contains the exact value, with relative radius at most 10^-digits."""
+        self._refuse_parameters()
         digits = check_digits(digits)
         point = [exact_number(v, n) for v, n in ((q1, "q1"), (q2, "q2"), (c, "c"))]
         self._check_point(point[0], point[1], point[2])

@@ -302,7 +302,7 @@ class BallFunction:
             if step is None:
                 continue
             name, parts, extra = step
-            if not parts:
+            if callable(name):
                 values[i] = name()
                 continue
             arguments = [values[j] for j in parts]

@@ -149,7 +149,8 @@ def _split_radicand(field: ConstantField, radicand: FracElement) -> tuple[FracEl
             squarefree *= factor
     if content < 0:
         raise NoClosedForm(
-            "the Gaussian moment is infinite: exp(A x^2) with A > 0 grows faster than the density decays"
+            "the Gaussian moment is infinite at this variance: exp(A x^2) with A > 0 grows faster than the density "
+            "decays unless the variance is below 1/(2 A); take a smaller one"
         )
     # sqrt(p/q) = sqrt(p q)/q, and the largest square leaves the root
     integer = int(content.p * content.q)

@@ -145,7 +145,7 @@ def _smooth(expr: sp.Expr) -> Atoms:
             return _exponential(exponent * sp.log(base))
         if exponent.is_Integer and exponent > 0:
             if exponent > MAX_POWER:
-                raise NoClosedForm(f"the power {expr} is above the limit of {MAX_POWER}")
+                raise NoClosedForm(f"the power {expr} is above the limit of {MAX_POWER} ({ROUTE})")
             return power(_smooth(base), int(exponent))
         raise NoClosedForm(f"{expr} is not in the class ({ROUTE})")
     if isinstance(expr, sp.sin | sp.cos | sp.sinh | sp.cosh):
@@ -218,8 +218,11 @@ def _scaled(atoms: Iterable[Atom], factor: int) -> Atoms:
 def multiply(left: Atoms, right: Atoms) -> Atoms:
     """Product of two sums of atoms."""
     if len(left) * len(right) > MAX_ATOMS**2:
-        raise NoClosedForm(f"the product has more than {MAX_ATOMS**2} terms")
-    return collect(
+        raise NoClosedForm(f"the product has more than {MAX_ATOMS**2} terms ({ROUTE})")
+    highest = max((a.power for a in left), default=0) + max((b.power for b in right), default=0)
+    if highest > MAX_POWER:
+        raise NoClosedForm(f"the power x^{highest} is above the limit of {MAX_POWER} ({ROUTE})")
+    product = collect(
         Atom(
             sign * a.coefficient * b.coefficient,
             a.power + b.power,
@@ -231,6 +234,9 @@ def multiply(left: Atoms, right: Atoms) -> Atoms:
         for b in right
         for sign, gate in _multiply_gates(a.gate, b.gate)
     )
+    if len(product) > MAX_ATOMS:
+        raise NoClosedForm(f"multiplied out it has {len(product)} terms; the limit is {MAX_ATOMS} ({ROUTE})")
+    return product
 
 
 def _multiply_gates(a: Gate | None, b: Gate | None) -> list[tuple[int, Gate | None]]:
