@@ -53,6 +53,9 @@ class ConstantField:
             if isinstance(base, sp.sin) and sp.cos(base.args[0]) in self._index:
                 cosine = ring.gens[self._index[sp.cos(base.args[0])][0]]
                 self._relations[i] = (2, 1 - cosine**2)
+        # Factoring is most of the work, and the same exponents and determinants come again and again.
+        self._factored: dict[FracElement, tuple[sp.Rational, list[tuple[PolyElement, int]]]] = {}
+        self._expressions: dict[FracElement, sp.Expr] = {}
         imaginary = self._index.get(sp.S.NegativeOne)
         self._imaginary = None if imaginary is None else imaginary[0]
 
@@ -180,6 +183,11 @@ class ConstantField:
 
         A factor to an odd power is signed so that it is positive for small variances, where every radicand is.
         """
+        if element not in self._factored:
+            self._factored[element] = self._factor(element)
+        return self._factored[element]
+
+    def _factor(self, element: FracElement) -> tuple[sp.Rational, list[tuple[PolyElement, int]]]:
         if not element:
             return sp.S.Zero, []
         n_content, n_factors = element.numer.factor_list()
@@ -194,8 +202,10 @@ class ConstantField:
 
     def expr(self, element: FracElement) -> sp.Expr:
         """As SymPy, factored."""
-        content, factors = self.factors(self.reduce(element))
-        return content * sp.Mul(*(self.polynomial_expr(f) ** e for f, e in factors))
+        if element not in self._expressions:
+            content, factors = self.factors(self.reduce(element))
+            self._expressions[element] = content * sp.Mul(*(self.polynomial_expr(f) ** e for f, e in factors))
+        return self._expressions[element]
 
 
 def _rational(number: object) -> sp.Rational:
