@@ -1,6 +1,7 @@
 """Balls against mpmath, closed identities and each other."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import mpmath as mp
 import pytest
@@ -331,7 +332,7 @@ def test_bivariate_normal_is_relatively_accurate_in_the_tails(h, k, r):
         cuts = sorted({low, h, *(h - 2.0**-i for i in range(-4, 16))})
         pieces = (
             acb.integral(f, acb(u), acb(v), abs_tol=peak.mid() * arb(10) ** -40, eval_limit=10**5)
-            for u, v in zip(cuts, cuts[1:], strict=False)
+            for u, v in pairwise(cuts)
         )
         reference = sum(pieces, start=acb(0)).real
         assert abs(value / reference - 1) < arb("1e-20"), (value, reference)

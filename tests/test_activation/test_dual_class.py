@@ -1,4 +1,4 @@
-"""The whole class through `Dual`: tails, singular pairs, means, variance derivatives, complex probabilities, refusals."""
+"""The whole class through `Dual`: tails, singular pairs, means, variance derivatives, complex arguments, refusals."""
 
 from __future__ import annotations
 
