@@ -4,7 +4,7 @@
 
 Variances from 1e-8 to 1e6, three a decade (ratios 1, 4 and 2^20), correlations towards ±1 (1-|rho| = 1e-2 … 1e-15) and
 towards 0. The error is given relative to sqrt(k(q1,q1,q1) k(q2,q2,q2)) and relative to |k| itself. Prints Markdown.
-Seconds a row, but minutes for elu, whose balls at large variances come from quadrature.
+Seconds a row; about a minute for elu.
 """
 
 from __future__ import annotations

@@ -79,48 +79,47 @@ def derive() -> Derivation:
         ),
     )
     d.step(
+        Expectation(x, kink_t),
+        c * normal_cdf(-t / sp.sqrt(q2)),
+        because=r"Stein's lemma: $\mathbb{E}[u\,(v - t)_+] = c\,P(v > t)$",
+        check="quadrature",
+    )
+    d.step(
         sp.Max(-1, sp.Min(1, x)),
-        -1 + sp.Max(x + 1, 0) - sp.Max(x - 1, 0),
-        because=r"hard-tanh has two kinks, $\alpha = -1$, $s = (1, -1)$ at $t = (-1, 1)$",
+        x - sp.Max(x - 1, 0) + sp.Max(-x - 1, 0),
+        because="hard-tanh is the line $x$ less what sticks out on the right, plus what sticks out on the left",
         check="symbolic",
     )
-    pair, single, beyond = sp.symbols("C E P", cls=sp.Function)
-    ends = (-1, 1)
-    for i in ends:
-        for q in (q1, q2):
-            d.name(single(q, i), one_kink(q, sp.Integer(i)))
-        for j in ends:
-            d.name(pair(i, j), two_kinks(sp.Integer(i), sp.Integer(j)))
-            d.name(beyond(i, j), both_beyond(sp.Integer(i), sp.Integer(j)))
-    total = (
-        1 - sum(single(q, -1) - single(q, 1) for q in (q1, q2)) + sum(i * j * pair(i, j) for i in ends for j in ends)
-    )
+    pair, beyond = sp.symbols("C P", cls=sp.Function)
+    for sign in (1, -1):
+        d.name(pair(sign * c), two_kinks(sp.S.One, sp.S.One).subs(c, sign * c))
+        d.name(beyond(sign * c), both_beyond(sp.S.One, sp.S.One).subs(c, sign * c))
+    tails = normal_cdf(-1 / sp.sqrt(q1)) + normal_cdf(-1 / sp.sqrt(q2))
+    total = c - 2 * c * tails + 2 * pair(c) - 2 * pair(-c)
     d.step(
         Expectation(hard.expr, hard.expr),
         total,
         because=(
-            r"the rule $k = \alpha^2 + \alpha \sum_i s_i (\mathbb{E}(u - t_i)_+ + \mathbb{E}(v - t_i)_+) + "
-            r"\sum_{ij} s_i s_j C(t_i, t_j)$, where $E(q, t)$ is the mean of one kink above"
+            r"line times line gives $c$, line times kink the tails by Stein's lemma; $(-u, -v)$ has the law of "
+            r"$(u, v)$, and $(u, -v)$ that with $-c$, so kinks on the same side give $C(c)$ = $C(1, 1)$ twice and "
+            r"kinks on opposite sides $C(-c)$ twice"
         ),
         check="quadrature",
     )
     d.step(
         total,
         hard.dual.expr,
-        because=(
-            r"the single densities cancel, two exponentials make a hyperbolic sine, and the terms with $\Phi_2$ "
-            "are collected"
-        ),
+        because=r"two exponentials make a hyperbolic sine, and the terms with $\Phi_2$ are collected",
         check="symbolic",
     )
     d.conclude("the dual of hard-tanh", hard.dual.expr)
     derivative = hard.dual.derivative
     d.step(
-        sp.Add(*(i * j * beyond(i, j) for i in ends for j in ends)),
+        1 - 2 * tails + 2 * beyond(c) + 2 * beyond(-c),
         derivative.expr,
         because=(
-            r"the derivative dual is $\sum_{ij} s_i s_j P(u > t_i, v > t_j)$, the probability that both are "
-            r"unclipped"
+            r"the derivative dual is $\mathbb{E}[(1 - 1\{|u| > 1\})(1 - 1\{|v| > 1\})]$, the probability that both "
+            r"are unclipped, with $P(\pm c)$ for both beyond on the same or on opposite sides"
         ),
         check="symbolic",
     )

@@ -1,6 +1,7 @@
 """Balls against mpmath, closed identities and each other."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import mpmath as mp
 import pytest
@@ -307,3 +308,74 @@ def test_gauss_legendre_integrates_polynomials_exactly():
             for degree in range(2 * n):
                 moment = sum((w * z**degree for z, w in zip(nodes, weights, strict=True)), arb(0))
                 assert moment.overlaps(arb(fmpq(2, degree + 1)) if degree % 2 == 0 else arb(0)) and moment.rad() < 1e-35
+
+
+TAILS = [
+    (-1, -2, 0.9), (-30, -31, 0.5), (-40, 35, -0.99), (3, -50, 0.7), (-20, -20, -0.5), (1, 2, -1 + 2.0**-27),
+    (30, -20, -1 + 2.0**-10), (-25, -24, 1 - 2.0**-20), (5, 7, 0.25),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("h", "k", "r"), TAILS, ids=str)
+def test_bivariate_normal_is_relatively_accurate_in_the_tails(h, k, r):
+    """Against the integral of phi(z) Phi((k - r z)/s) over z < h, certified relative to its peak."""
+    with precision(200):
+        value = ball_function(bivariate_normal_cdf(h, k, t), [t])(arb(r))
+        assert value.rel_accuracy_bits() > 150
+        s = ((1 - arb(r)) * (1 + arb(r))).sqrt()
+
+        def f(z, _=False):
+            return (-(z * z) / 2).exp() / (2 * arb.pi()).sqrt() * ((r * z - k) / s / arb(2).sqrt()).erfc() / 2
+
+        low = h - 60
+        peak = max((f(arb(h) - arb(i) / 64) for i in range(64 * 60)), key=lambda v: v.log().mid())
+        cuts = sorted({low, h, *(h - 2.0**-i for i in range(-4, 16))})
+        pieces = (
+            acb.integral(f, acb(u), acb(v), abs_tol=peak.mid() * arb(10) ** -40, eval_limit=10**5)
+            for u, v in pairwise(cuts)
+        )
+        reference = sum(pieces, start=acb(0)).real
+        assert abs(value / reference - 1) < arb("1e-20"), (value, reference)
+
+
+def test_bivariate_normal_at_complex_arguments():
+    """Against Plackett's integral in mpmath; conjugate arguments; the complement Phi_2(h, k, r) + Phi_2(-h, k, -r)."""
+    from kernalg.enclosure import bivariate
+
+    with precision(200), mp.workdps(30):
+        for h, k, r in ((1 + 2j, -1 + 1j, 0.5), (1 + 3j, 2 + 0.5j, -0.25), (-2 + 1j, 0.5 - 2j, 0.875)):
+            value = bivariate.complex(acb(h), acb(k), acb(r))
+            H, K, R = mp.mpc(h), mp.mpc(k), mp.mpf(r)
+            path = mp.quad(
+                lambda a, H=H, K=K: mp.exp(-(H * H - 2 * H * K * mp.sin(a) + K * K) / (2 * mp.cos(a) ** 2)),
+                [0, mp.asin(R)],
+            )
+            truth = mp.erfc(-H / mp.sqrt(2)) * mp.erfc(-K / mp.sqrt(2)) / 4 + path / (2 * mp.pi)
+            assert abs(value - acb(ball(truth.real), ball(truth.imag))) < 1e-25
+            assert value.conjugate().overlaps(bivariate.complex(acb(h).conjugate(), acb(k).conjugate(), acb(r)))
+            both = value + bivariate.complex(-acb(h), acb(k), -acb(r))
+            assert both.overlaps(bivariate.cdf(acb(k)))
+            wide = bivariate.complex(acb(h) + acb(arb(0, 1e-9), arb(0, 1e-9)), acb(k), acb(r))
+            assert wide.overlaps(value) and wide.real.rad() < 1e-6
+
+
+def test_real_and_imaginary_parts_and_their_continuation():
+    f = ball_function(sp.re(normal_cdf(t + sp.I * t**2)), [t])
+    g = ball_function(sp.im(normal_cdf(t + sp.I * t**2)), [t])
+    with precision(120), mp.workdps(30):
+        z = mp.mpf(3) / 4
+        truth = mp.erfc(-(z + 1j * z * z) / mp.sqrt(2)) / 2
+        assert isinstance(f(arb(0.75)), arb)
+        assert abs(f(arb(0.75)) - ball(truth.real)) < 1e-25 and abs(g(arb(0.75)) - ball(truth.imag)) < 1e-25
+        # analytic: equal to its Taylor polynomial off the real line
+        step = arb("1e-4")
+        slope = (f(arb(0.75) + step) - f(arb(0.75) - step)) / (2 * step)
+        off = f(acb(0.75, step), analytic=True)
+        assert abs(off.imag - slope * step) < 1e-10 and abs(off.real - f(arb(0.75))) < 1e-7
+
+
+def test_even_power_of_a_ball_around_zero():
+    with precision(100):
+        value = ball_function(t**2, [t])(arb(0, 1e-20))
+        assert value.is_finite() and value.contains(0) and value.abs_upper() < 1e-39
+        assert ball_function(t**3, [t])(arb(0, 1e-20)).contains(arb(-1e-60))

@@ -16,8 +16,13 @@ from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number
 from kernalg.gaussian import extensions, lattice
-from kernalg.gaussian.atoms import Atom, Atoms, collect, from_pieces, reflect
-from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
+from kernalg.gaussian.atoms import Atom, Atoms, collect, from_pieces, rescale
+from kernalg.gaussian.expectation import (
+    expectation,
+    expectation_at_equality,
+    expectation_of_derivatives,
+    hermite_moments,
+)
 from kernalg.gaussian.lowering import lowered_expectation
 from kernalg.gaussian.pieces import Pieces
 from kernalg.gaussian.series import differentiate
@@ -112,12 +117,13 @@ class Dual:
         """
         if self.extension is not None:
             value = self.extension.expression()
-        else:
-            why = next(filter(None, map(extensions.reason, self.pieces)), None)
-            if why is not None:
-                raise NoClosedForm(why)
-            value = expectation(*self.atoms)
-        return sp.diff(value, c) if self.kind == "distributional" else value
+            return sp.diff(value, c) if self.kind == "distributional" else value
+        why = next(filter(None, map(extensions.reason, self.pieces)), None)
+        if why is not None:
+            raise NoClosedForm(why)
+        if self.kind == "distributional":
+            return expectation_of_derivatives(*self.atoms)
+        return expectation(*self.atoms)
 
     @cached_property
     def lowered(self) -> sp.Expr:
@@ -129,10 +135,8 @@ class Dual:
         >>> ka.activation("squared_relu").dual.lowered
         rectified_moment(2, 2, q1, q2, c)
         """
-        if self.extension is not None:
+        if self.extension is not None or self.kind == "distributional":
             return self.expr
-        if self.kind == "distributional":
-            return sp.diff(lowered_expectation(*self.pieces), c)
         return lowered_expectation(*self.pieces)
 
     @cached_property
@@ -164,9 +168,10 @@ class Dual:
         if self.extension is not None:
             return self.extension.at_ratio(sp.S.NegativeOne)
         left, right = self.atoms
-        if _vanishes((*right, *reflect(right))):
+        mirrored = rescale(right, sp.S.NegativeOne)
+        if _vanishes((*right, *mirrored)):
             return -self.diagonal
-        return expectation_at_equality(left, reflect(right))
+        return expectation_at_equality(left, mirrored)
 
     @cached_property
     def derivative(self) -> Dual:
@@ -200,6 +205,9 @@ class Dual:
 
     def enclosure(self, q1: Any, q2: Any, c: Any, digits: int = 50) -> arb:
         """A ball that contains the exact value, with relative radius at most 10^-digits."""
+        self._refuse_parameters()
+        if self._is_slope_without_jumps:
+            return self.derivative.enclosure(q1, q2, c, digits=digits)
         digits = check_digits(digits)
         point = [exact_number(v, n) for v, n in ((q1, "q1"), (q2, "q2"), (c, "c"))]
         self._check_point(point[0], point[1], point[2])
@@ -230,6 +238,11 @@ class Dual:
             )
         return self.derivative.pieces
 
+    @cached_property
+    def _is_slope_without_jumps(self) -> bool:
+        """dk/dc of continuous functions: the derivative dual, whose own form keeps its digits towards rho = ±1."""
+        return self.kind == "distributional" and all(map(numeric.is_continuous, self.pieces))
+
     def _check_point(self, v1: sp.Expr, v2: sp.Expr, cov: sp.Expr) -> None:
         for label, v in (("q1", v1), ("q2", v2), ("c", cov)):
             if v.free_symbols:
@@ -249,6 +262,9 @@ class Dual:
             return self.extension.at_ratio(cov / v1), {q1: v1}
         if v1 == v2 and abs(cov) == v1 and self.kind != "distributional":
             return (self.diagonal if cov == v1 else self.antidiagonal), {q1: v1}
+        if self.kind != "distributional" and sp.expand(v1 * v2 - cov**2).is_zero:  # v = (c/q1) u almost surely
+            left, right = self.atoms
+            return expectation_at_equality(left, rescale(right, cov / v1)), {q1: v1}
         return self.expr, {q1: v1, q2: v2, c: cov}
 
     def _check_growth(self, v1: Any, v2: Any, cov: Any) -> None:
@@ -260,11 +276,15 @@ class Dual:
         b = max((g.quadratic for g in right), default=sp.S.Zero)
         if a <= 0 and b <= 0:
             return
-        det = (1 - 2 * a * v1) * (1 - 2 * b * v2) - 4 * a * b * cov**2
-        if not (1 - 2 * a * v1 > 0 and 1 - 2 * b * v2 > 0 and det > 0):
+        # The tilted pair has the precision matrix of (u, v) minus diag(2a, 2b): positive definite iff both of these are.
+        gap = v1 * v2 - cov * cov
+        tilted = (1 - 2 * a * v1) * (1 - 2 * b * v2) - 4 * a * b * cov * cov
+        infinite = ~np.atleast_1d(np.asarray((tilted > 0) & (v1 - 2 * b * gap > 0), dtype=bool))
+        if infinite.any():
+            i = int(np.flatnonzero(infinite)[0])
+            at = ", ".join(f"{name} = {np.ravel(v)[i]}" for name, v in (("q1", v1), ("q2", v2), ("c", cov)))
             raise DomainError(
-                f"E[phi(u) phi(v)] is infinite at q1 = {v1}, q2 = {v2}, c = {cov}: {self.name} grows like "
-                f"exp({a}*x**2); "
+                f"E[phi(u) phi(v)] is infinite at {at}: {self.name} grows like exp({max(a, b)}*x**2); "
                 "take smaller variances"
             )
 
@@ -287,6 +307,8 @@ class Dual:
         A covariance beyond sqrt(q1 q2) by rounding (4 units in the last place) is clamped; beyond that it is refused.
         """
         self._refuse_parameters()
+        if self._is_slope_without_jumps:
+            return self.derivative(variance1, variance2, covariance)
         a, b, cov = (_real_array(v, n) for v, n in ((variance1, "q1"), (variance2, "q2"), (covariance, "c")))
         a, b, cov = np.broadcast_arrays(a, b, cov)
         bound = np.sqrt(a) * np.sqrt(b) if a.size and min(a.min(), b.min()) >= 0 else None
@@ -303,13 +325,13 @@ class Dual:
             return np.empty(a.shape)
         self.extension  # noqa: B018 (as in `enclosure`)
         if self.has_closed_form:
-            self._check_growth(a.max(), b.max(), float(np.abs(cov).max()))
+            self._check_growth(a, b, cov)
         return self._regular_and_singular(a, b, cov)
 
     def _regular_and_singular(self, a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> Any:
         """The pair formula where it is regular; one-variable formulas for u = v, u = -v and vanishing variances."""
         zero = (a == 0) | (b == 0)
-        if not self.has_closed_form:
+        if not self._is_compiled:
             same = opposite = np.zeros(a.shape, dtype=bool)
         else:
             same, opposite = (~zero & (a == b) & (cov == sign * a) for sign in (1, -1))
@@ -327,12 +349,16 @@ class Dual:
             out[j] = float(self.value(float(a[j]), float(b[j]), 0, digits=17))
         return out[()]
 
+    @property
+    def _is_compiled(self) -> bool:
+        """Whether arrays are evaluated by the formula. Float64 code knows real functions only; a formula with Phi or
+        Phi_2 at complex arguments (steps times sines) leaves arrays to the series and the balls of `numeric`."""
+        return self.has_closed_form and not self.expr.has(sp.I)
+
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
         pair = self.extension
-        if self.kind == "distributional" and all(map(numeric.is_continuous, self.pieces)):
-            return self.derivative._compiled  # the same function, in a form that does not cancel
-        if pair is None and self.has_closed_form:
+        if pair is None and self._is_compiled:
             return elementwise(self.lowered, (q1, q2, c))
         if pair is not None and self.kind == "distributional":
             if pair.family.values is None:
@@ -340,7 +366,7 @@ class Dual:
             return self._entry_by_entry
         if pair is not None and (function := pair.values()) is not None:
             return function
-        if self.kind == "distributional" and self._staircases() is not None:
+        if self.kind == "distributional" and (self.has_closed_form or self._staircases() is not None):
             return self._entry_by_entry
         f, g = self._functions_for_numbers()
         return lambda a, b, cov: numeric.values(f, g, a, b, cov)[()]
@@ -360,6 +386,28 @@ class Dual:
                 f"the dual of {self.name} has the free parameters {', '.join(sorted(map(str, free)))}; "
                 "give them values first"
             )
+
+    def variance_derivative(self, which: int) -> sp.Expr:
+        r"""dk/dq1 (`which` = 1) or dk/dq2 (2): the closed form's derivative in one variance, the other and c fixed.
+
+        By the heat equation it is E[f''(u) g(v)]/2 or E[f(u) g''(v)]/2 with distributional derivatives, so
+        :math:`\partial^2 k/\partial c^2 = 4\,\partial^2 k/\partial q_1 \partial q_2`. How a length map reacts to
+        its input is the total derivative dk/dq1 + dk/dq2 + dk/dc on q1 = q2 = c, that is ``sympy.diff(diagonal, q1)``.
+
+        Raises
+        ------
+        NoClosedForm
+            when `expr` does not exist.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> ka.activation("x**2").dual.variance_derivative(1)
+        q2
+        """
+        if which not in (1, 2):
+            raise DomainError(f"variance_derivative({which!r}): 1 for d/dq1, 2 for d/dq2")
+        return sp.diff(self.expr, q1 if which == 1 else q2)
 
     def _sympy_(self) -> sp.Expr:
         return self.expr

@@ -23,8 +23,8 @@ from kernalg.symbols import bivariate_normal_cdf, c, q1, q2
 # Normal float64 numbers; beyond them a relative error means nothing.
 _SMALLEST, _LARGEST = 1e-290, 1.7e308
 _DIGITS = 20
-# A formula that cancels exp(q) against a normal tail needs about 3 q bits; past these, quadrature is faster.
-_BITS = (160, 1600)
+# Cancellation between terms costs some tens of bits, rarely hundreds; past these, quadrature is faster.
+_BITS = (160, 320, 1600)
 
 # Three a decade: some formulas are handed to double-double arithmetic between two powers of ten.
 VARIANCES = (*(m * 10.0**k for k in range(-8, 6) for m in (1.0, 2.2, 3.3)), 1e6)

@@ -214,6 +214,9 @@ def _by_sign(z: arb_series, positive: Value, negative: Value) -> Value:
 
 
 def _integer_power(kind: str, a: bool, z: Value, n: int) -> Value:
+    if kind == REAL and n > 0 and z.contains(0):  # arb answers NaN to (0 ± e)^n
+        bound = z.abs_upper() ** n
+        return arb(0).union(bound) if n % 2 == 0 else (-bound).union(bound)
     return z**n
 
 
@@ -465,6 +468,31 @@ def _cases(kind: str, a: bool, *flat: Value) -> Value:
     return hull
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Real and imaginary part of a complex quantity F of real variables
+
+
+def _halves(kind: str, a: bool, *values: Value) -> tuple[Value, Value]:
+    """(Re F, Im F), continued to complex boxes as (F(z) + conj F(conj z))/2 and (F(z) - conj F(conj z))/(2i)."""
+    *arguments, function = values
+    if kind == SERIES:
+        return not_a_number(kind, arguments[0]), not_a_number(kind, arguments[0])
+    if kind == REAL:
+        value = acb(function(*arguments))
+        return value.real, value.imag
+    value = acb(function(*(acb(z) for z in arguments), analytic=a))
+    mirrored = acb(function(*(acb(z).conjugate() for z in arguments), analytic=a)).conjugate()
+    return (value + mirrored) / 2, (value - mirrored) / acb(0, 2)
+
+
+def _first(kind: str, a: bool, halves: tuple[Value, Value]) -> Value:
+    return halves[0]
+
+
+def _second(kind: str, a: bool, halves: tuple[Value, Value]) -> Value:
+    return halves[1]
+
+
 def _sum(kind: str, a: bool, *values: Value) -> Value:
     total = values[0]
     for v in values[1:]:
@@ -519,4 +547,7 @@ TABLE: dict[str, Callable[..., Value]] = {
     "And": _and,
     "Or": _or,
     "Piecewise": _cases,
+    "halves": _halves,
+    "first": _first,
+    "second": _second,
 }

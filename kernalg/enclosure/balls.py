@@ -191,7 +191,8 @@ _REWRITTEN: dict[Any, Any] = {
 class _Compiler:
     """Expression graph -> list of (name, argument slots, extra argument), each distinct subexpression once."""
 
-    def __init__(self, symbols: Sequence[sp.Symbol]) -> None:
+    def __init__(self, symbols: Sequence[sp.Symbol], inside_halves: bool) -> None:
+        self.inside_halves = inside_halves
         self.slots: dict[Any, int] = {}
         self.code: list[tuple[Any, tuple[int, ...], tuple[Any, ...]] | None] = []
         for s in symbols:
@@ -219,6 +220,13 @@ class _Compiler:
         return self.slots[root]
 
     def _step(self, node: Any) -> tuple[Any, list[Any], tuple[Any, ...]]:
+        if isinstance(node, tuple):  # ("halves", F): a complex F, of which formulas take re and im
+            symbols = sorted(node[1].free_symbols, key=str)
+            return "halves", symbols, (BallFunction(node[1], symbols, inside_halves=True),)
+        if node is sp.I and self.inside_halves:
+            return (lambda: acb(0, 1)), [], ()
+        if isinstance(node, (sp.re, sp.im)):
+            return ("first" if isinstance(node, sp.re) else "second"), [("halves", node.args[0])], ()
         if node in (sp.true, sp.false):
             return (lambda: bool(node)), [], ()
         if isinstance(node, (sp.Rational, sp.Float)) and node.is_finite:
@@ -270,9 +278,9 @@ class BallFunction:
 
     __slots__ = ("_code", "_constant", "_constants", "_root", "symbols")
 
-    def __init__(self, expr: Any, symbols: Sequence[sp.Symbol]) -> None:
+    def __init__(self, expr: Any, symbols: Sequence[sp.Symbol], *, inside_halves: bool = False) -> None:
         self.symbols = tuple(symbols)
-        compiler = _Compiler(self.symbols)
+        compiler = _Compiler(self.symbols, inside_halves)
         self._root = compiler.add(sp.S(expr))
         self._code = compiler.code
         self._constant: list[bool] = []
@@ -296,12 +304,12 @@ class BallFunction:
             if step is None:
                 continue
             name, parts, extra = step
-            if not parts:
+            if callable(name):
                 values[i] = name()
                 continue
             arguments = [values[j] for j in parts]
             # Cases may choose between real constants by a condition on a complex box or a series.
-            own_kind = kind if name == "Piecewise" else kind_of(*arguments)
+            own_kind = kind if name in ("Piecewise", "halves") else kind_of(*arguments)
             values[i] = TABLE[name](own_kind, analytic, *arguments, *extra)
 
     def __call__(self, *values: Value, analytic: bool = False) -> Value:
@@ -333,7 +341,7 @@ def ball_function(expr: Any, symbols: Sequence[sp.Symbol]) -> BallFunction:
     Parameters
     ----------
     expr : sympy.Expr
-        Elementary real functions, `normal_cdf`, `bivariate_normal_cdf`, `Piecewise`.
+        Elementary real functions, `normal_cdf`, `bivariate_normal_cdf`, `Piecewise`; `re` and `im` of complex ones.
     symbols : sequence of Symbol
         The arguments, in order.
 

@@ -87,18 +87,36 @@ def decompose(phi: sp.Expr) -> Atoms:
 
 
 def from_pieces(parts: Pieces) -> Atoms:
-    """Left branch plus, at each breakpoint, the jump of the branches times a step: one threshold an atom.
+    """One branch for all x, plus, at each breakpoint, what changes there times a step that opens away from it.
 
-    A term that grows to the right keeps its step on the left, f H(x - t) = f - f H(t - x): in ELU the two full
-    exponentials cancel and exp(x) H(-x) is left, where exp(x) - exp(x) H(x) would lose every digit for large q.
+    The branch is the one at 0 when the breakpoints are mirror images of each other: steps at t and -t that open
+    outwards have equal tail probabilities, which then appear once, and nothing near 1 is subtracted from 1. Otherwise
+    it is the one that needs fewest atoms.
     """
-    atoms = list(_smooth(parts.branches[0]))
-    for point, left, right in zip(parts.breakpoints, parts.branches, parts.branches[1:], strict=False):
-        for a in _smooth(sp.expand(right - left)):
-            if sp.re(a.linear).is_positive:
-                atoms += (a, *multiply(_scaled((a,), -1), (_step(point, -1),)))
+    branches = [_smooth(branch) for branch in parts.branches]
+    points = parts.breakpoints
+    centre = sum(1 for t in points if t.is_negative)
+    if len(points) > 1 and all(sp.expand(s + t) == 0 for s, t in zip(points, reversed(points), strict=True)):
+        return _outwards(points, branches, centre)
+    candidates = sorted(range(len(branches)), key=lambda i: abs(i - centre))
+    return min((_outwards(points, branches, i) for i in candidates), key=len)
+
+
+def _outwards(points: tuple[sp.Expr, ...], branches: list[Atoms], base: int) -> Atoms:
+    """A term of the inner branch that grows outwards keeps its step on the inside, f H(x - t) = f - f H(t - x).
+
+    So in ELU the two full exponentials cancel and exp(x) H(-x) is left, where exp(x) - exp(x) H(x) would lose every
+    digit for large q.
+    """
+    atoms = list(branches[base])
+    for i, point in enumerate(points):
+        direction, inner, outer = (1, i, i + 1) if i >= base else (-1, i + 1, i)
+        known = {a.shape for a in branches[inner]}
+        for a in collect((*branches[outer], *_scaled(branches[inner], -1))):
+            if a.shape in known and (direction * sp.re(a.linear)).is_positive:
+                atoms += (a, *multiply(_scaled((a,), -1), (_step(point, -direction),)))
             else:
-                atoms += multiply((a,), (_step(point, 1),))
+                atoms += multiply((a,), (_step(point, direction),))
     return collect(atoms)
 
 
@@ -127,7 +145,7 @@ def _smooth(expr: sp.Expr) -> Atoms:
             return _exponential(exponent * sp.log(base))
         if exponent.is_Integer and exponent > 0:
             if exponent > MAX_POWER:
-                raise NoClosedForm(f"the power {expr} is above the limit of {MAX_POWER}")
+                raise NoClosedForm(f"the power {expr} is above the limit of {MAX_POWER} ({ROUTE})")
             return power(_smooth(base), int(exponent))
         raise NoClosedForm(f"{expr} is not in the class ({ROUTE})")
     if isinstance(expr, sp.sin | sp.cos | sp.sinh | sp.cosh):
@@ -156,22 +174,22 @@ def _exponential(exponent: sp.Expr) -> Atoms:
 
 
 def _oscillation(expr: sp.Expr) -> Atoms:
-    """sin, cos, sinh, cosh of a linear phase; the constant phase is split off first so that coefficients stay real.
+    """sin, cos, sinh, cosh of a linear phase, as the sum or difference of two exponentials.
 
-    (exp(i(ax + b)) would put exp(i b) into the coefficients, which no later step could bring back to cos b, sin b.)
+    The constant phase of a sine is split off first so that coefficients keep real generators: sin(b + ax) =
+    sin b cos ax + cos b sin ax. (exp(ib) would be a complex one.)
     """
     slope, phase = _linear(expr.args[0], expr)
-    head = expr.func
-    odd, even = (sp.sin, sp.cos) if head in (sp.sin, sp.cos) else (sp.sinh, sp.cosh)
-    unit = sp.I if odd is sp.sin else sp.S.One
-    # odd(ax) = (e^{s a x} - e^{-s a x})/(2 s), even(ax) = (e^{s a x} + e^{-s a x})/2, with s = i or 1
-    if head is odd:
-        on_odd, on_even = even(phase), odd(phase)
-    else:
-        on_odd, on_even = (-odd(phase) if odd is sp.sin else odd(phase)), even(phase)
-    plus = on_odd / (2 * unit) + on_even / 2
-    minus = -on_odd / (2 * unit) + on_even / 2
-    return collect((Atom(sp.expand(plus), linear=unit * slope), Atom(sp.expand(minus), linear=-unit * slope)))
+    if isinstance(expr, sp.sinh | sp.cosh):
+        sign = 1 if isinstance(expr, sp.cosh) else -1
+        return collect(
+            (Atom(sp.exp(phase) / 2, linear=slope), Atom(sign * sp.exp(-phase) / 2, linear=-slope)),
+        )
+    on_sine, on_cosine = (sp.cos(phase), sp.sin(phase))
+    if isinstance(expr, sp.cos):
+        on_sine, on_cosine = -on_cosine, on_sine
+    plus, minus = on_cosine / 2 - sp.I * on_sine / 2, on_cosine / 2 + sp.I * on_sine / 2
+    return collect((Atom(plus, linear=sp.I * slope), Atom(minus, linear=-sp.I * slope)))
 
 
 def _cdf(argument: sp.Expr, culprit: sp.Expr) -> Atoms:
@@ -200,8 +218,11 @@ def _scaled(atoms: Iterable[Atom], factor: int) -> Atoms:
 def multiply(left: Atoms, right: Atoms) -> Atoms:
     """Product of two sums of atoms."""
     if len(left) * len(right) > MAX_ATOMS**2:
-        raise NoClosedForm(f"the product has more than {MAX_ATOMS**2} terms")
-    return collect(
+        raise NoClosedForm(f"the product has more than {MAX_ATOMS**2} terms ({ROUTE})")
+    highest = max((a.power for a in left), default=0) + max((b.power for b in right), default=0)
+    if highest > MAX_POWER:
+        raise NoClosedForm(f"the power x^{highest} is above the limit of {MAX_POWER} ({ROUTE})")
+    product = collect(
         Atom(
             sign * a.coefficient * b.coefficient,
             a.power + b.power,
@@ -213,6 +234,9 @@ def multiply(left: Atoms, right: Atoms) -> Atoms:
         for b in right
         for sign, gate in _multiply_gates(a.gate, b.gate)
     )
+    if len(product) > MAX_ATOMS:
+        raise NoClosedForm(f"multiplied out it has {len(product)} terms; the limit is {MAX_ATOMS} ({ROUTE})")
+    return product
 
 
 def _multiply_gates(a: Gate | None, b: Gate | None) -> list[tuple[int, Gate | None]]:
@@ -248,29 +272,60 @@ def power(base: Atoms, exponent: int) -> Atoms:
     return result
 
 
-def reflect(atoms: Atoms) -> Atoms:
-    """The atoms of x -> f(-x)."""
+def rescale(atoms: Atoms, factor: sp.Expr) -> Atoms:
+    """The atoms of x -> f(factor * x), factor not 0."""
+    turned = 1 if factor.is_positive else -1
     return collect(
         Atom(
-            a.coefficient * (-1) ** a.power,
+            a.coefficient * factor**a.power,
             a.power,
-            a.quadratic,
-            -a.linear,
-            None if a.gate is None else Gate(-a.gate.shift, a.gate.variance, -a.gate.sign),
+            a.quadratic * factor**2,
+            a.linear * factor,
+            None if a.gate is None else Gate(a.gate.shift / factor, a.gate.variance / factor**2, turned * a.gate.sign),
         )
         for a in atoms
     )
 
 
 def collect(atoms: Iterable[Atom]) -> Atoms:
-    """Sum the coefficients of equal shapes; drop what cancels."""
+    """Sum the coefficients of equal shapes; drop what cancels. The order is that of the shapes, not of the input."""
     sums: dict[tuple[int, sp.Expr, sp.Expr, Gate | None], sp.Expr] = {}
     for a in atoms:
-        shape = (a.power, sp.expand(a.quadratic), sp.expand(a.linear), a.gate)
+        gate = a.gate if a.gate is None else replace(a.gate, shift=constant(a.gate.shift))
+        shape = (a.power, constant(a.quadratic), constant(a.linear), gate)
         sums[shape] = sums.get(shape, sp.S.Zero) + a.coefficient
     kept = []
     for shape, coefficient in sums.items():
-        coefficient = sp.expand(coefficient)
+        coefficient = constant(coefficient)
         if coefficient != 0:
             kept.append(Atom(coefficient, *shape))
-    return tuple(kept)
+    return tuple(sorted(kept, key=_order))
+
+
+def _order(a: Atom) -> tuple[object, ...]:
+    gate = () if a.gate is None else (a.gate.shift.sort_key(), a.gate.variance.sort_key(), a.gate.sign)
+    return bool(gate), gate, a.quadratic.sort_key(), a.linear.sort_key(), a.power
+
+
+def constant(value: sp.Expr) -> sp.Expr:
+    """One spelling of a constant: equal constants of the class compare equal.
+
+    Products of sines become sums (cos(1)^2 = (1 + cos 2)/2), hyperbolic functions exponentials, Phi and erfc become
+    erf, and a fraction with a sum in its denominator is reduced.
+    """
+    if value.is_Rational or value.is_Symbol:
+        return value
+    if value.has(sp.sinh, sp.cosh, sp.tanh):
+        value = value.rewrite(sp.exp)
+    if value.has(normal_cdf, sp.erfc):
+        value = value.replace(normal_cdf, lambda z: (1 + sp.erf(z / sp.sqrt(2))) / 2)
+        value = value.replace(sp.erfc, lambda z: 1 - sp.erf(z))
+    if value.has(sp.sin, sp.cos):
+        waves = sp.expand(value.rewrite([sp.sin, sp.cos], sp.exp))
+        value = waves.replace(
+            lambda e: isinstance(e, sp.exp) and e.args[0].has(sp.I),
+            lambda e: sp.exp(sp.re(e.args[0])) * (sp.cos(sp.im(e.args[0])) + sp.I * sp.sin(sp.im(e.args[0]))),
+        )
+    if any(isinstance(e, sp.Pow) and e.base.is_Add and e.exp.is_negative for e in sp.preorder_traversal(value)):
+        value = sp.radsimp(value) if value.is_number else sp.cancel(value)
+    return sp.expand(value)

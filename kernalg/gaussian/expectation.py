@@ -7,6 +7,9 @@ rational functions times at most four transcendental elements per pair of atoms.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import sympy as sp
 from sympy.polys.fields import FracElement
 
@@ -28,8 +31,13 @@ def expectation(f: Atoms, g: Atoms) -> sp.Expr:
     >>> expectation(sine, sine)
     exp(-q1/2 - q2/2)*sinh(c)
     """
-    field = _field_of(f, g)
-    return _expectation(f, g, field, field.element(q1), field.element(q2), field.element(c))
+    field = _field_of((*f, *g))
+    v1, v2, covariance = field.element(q1), field.element(q2), field.element(c)
+    total: Combination = {}
+    for a in f:
+        for b in g:
+            _add_pair(total, field, a, b, v1, v2, covariance)
+    return assemble(total, field)
 
 
 def expectation_at_equality(f: Atoms, g: Atoms) -> sp.Expr:
@@ -38,24 +46,63 @@ def expectation_at_equality(f: Atoms, g: Atoms) -> sp.Expr:
     Two steps meet in one variable there and multiply to one step; every other pair of atoms keeps a regular
     joint threshold covariance, because an error-function gate brings its own noise.
     """
-    field = _field_of(f, g)
-    q = field.element(q1)
-    total: Combination = {}
-    one = (Atom(sp.S.One),)
+    one = Atom(sp.S.One)
+    pairs: list[tuple[Atom, Atom]] = []
     for a in f:
         for b in g:
             if a.gate is not None and b.gate is not None and a.gate.is_step and b.gate.is_step:
-                for atom in multiply((a,), (b,)):
-                    _add_pair(total, field, atom, one[0], q, q, q)
+                pairs += [(product, one) for product in multiply((a,), (b,))]
             else:
-                _add_pair(total, field, a, b, q, q, q)
+                pairs.append((a, b))
+    field = _field_of([atom for pair in pairs for atom in pair])
+    q = field.element(q1)
+    total: Combination = {}
+    for a, b in pairs:
+        _add_pair(total, field, a, b, q, q, q)
     return assemble(total, field)
+
+
+def expectation_of_derivatives(f: Atoms, g: Atoms) -> sp.Expr:
+    """E[f'(u) g'(v)] with distributional derivatives, which is d/dc E[f(u) g(v)] (Price 1958).
+
+    The derivative of a threshold is a delta function: it conditions on S = 0 and leaves the density of S there.
+
+    Examples
+    --------
+    >>> from kernalg.gaussian.atoms import decompose
+    >>> from kernalg.symbols import x
+    >>> step = decompose(sp.Heaviside(x))
+    >>> expectation_of_derivatives(step, step)
+    1/(2*pi*sqrt(-c**2 + q1*q2))
+    """
+    left, right = ([d for a in side for d in _differentiated(a)] for side in (f, g))
+    field = _field_of([a for a, _ in (*left, *right)])
+    v1, v2, covariance = field.element(q1), field.element(q2), field.element(c)
+    total: Combination = {}
+    for a, delta_a in left:
+        for b, delta_b in right:
+            moments = _moments(field, a, b, v1, v2, covariance)
+            if delta_b:
+                moments = moments.on_boundary(len(moments.state.thresholds) - 1)
+            if delta_a:
+                moments = moments.on_boundary(0)
+            accumulate(total, moments(a.power, b.power), field.element(a.coefficient) * field.element(b.coefficient))
+    return assemble(total, field)
+
+
+def _differentiated(a: Atom) -> list[tuple[Atom, bool]]:
+    """The derivative as atoms; True where the gate has become the delta function of its threshold."""
+    smooth = [(a.power, a.power - 1), (2 * a.quadratic, a.power + 1), (a.linear, a.power)]
+    out = [(replace(a, coefficient=a.coefficient * k, power=n), False) for k, n in smooth if k != 0]
+    if a.gate is not None:
+        out.append((replace(a, coefficient=a.coefficient * a.gate.sign), True))
+    return out
 
 
 def hermite_moments(f: Atoms, order: int, q: sp.Expr) -> list[sp.Expr]:
     r"""E[f(sqrt(q) Z) h_k(Z)] for k = 0 … order, h_k = He_k/sqrt(k!)."""
     variance = sp.S(q)
-    field = _field_of(f, (), variance, sp.sqrt(variance))
+    field = _field_of(f, variance, sp.sqrt(variance))
     s2 = field.element(variance)
     tables = [(field.element(a.coefficient), a.power, _moments(field, a, Atom(sp.S.One), s2, s2, s2)) for a in f]
 
@@ -77,23 +124,15 @@ def hermite_moments(f: Atoms, order: int, q: sp.Expr) -> list[sp.Expr]:
     return out
 
 
-def _field_of(f: Atoms, g: Atoms, *more: sp.Expr) -> ConstantField:
+def _field_of(atoms: Iterable[Atom], *more: sp.Expr) -> ConstantField:
     constants = list(more)
-    for atom in (*f, *g):
+    for atom in atoms:
         constants += [atom.coefficient, atom.quadratic, atom.linear]
         if atom.gate is not None:
             constants += [atom.gate.shift, atom.gate.variance]
+    if any(sp.S(constant).has(sp.pi) for constant in constants):
+        constants += [sp.sqrt(2), sp.sqrt(sp.pi)]  # densities and coefficients then meet in one spelling
     return ConstantField((q1, q2, c), constants)
-
-
-def _expectation(
-    f: Atoms, g: Atoms, field: ConstantField, v1: FracElement, v2: FracElement, covariance: FracElement
-) -> sp.Expr:
-    total: Combination = {}
-    for a in f:
-        for b in g:
-            _add_pair(total, field, a, b, v1, v2, covariance)
-    return assemble(total, field)
 
 
 def _add_pair(

@@ -25,11 +25,13 @@ class ConstantField:
     """
 
     def __init__(self, variables: Iterable[sp.Symbol], constants: Iterable[sp.Expr]) -> None:
-        symbols = list(variables)
+        given = list(variables)
+        symbols = list(given)
         roots: dict[sp.Expr, int] = {}
         opaque: set[sp.Expr] = set()
         for constant in constants:
             _find_generators(sp.expand(constant), symbols, roots, opaque)
+        symbols = [*given, *sorted(symbols[len(given) :], key=str)]
         self._value: list[sp.Expr] = [*symbols]
         self._index: dict[sp.Expr, tuple[int, int]] = {s: (i, 1) for i, s in enumerate(symbols)}
         for base, order in sorted(roots.items(), key=lambda item: sp.default_sort_key(item[0])):
@@ -51,8 +53,16 @@ class ConstantField:
             if isinstance(base, sp.sin) and sp.cos(base.args[0]) in self._index:
                 cosine = ring.gens[self._index[sp.cos(base.args[0])][0]]
                 self._relations[i] = (2, 1 - cosine**2)
+        # Factoring is most of the work, and the same exponents and determinants come again and again.
+        self._factored: dict[FracElement, tuple[sp.Rational, list[tuple[PolyElement, int]]]] = {}
+        self._expressions: dict[FracElement, sp.Expr] = {}
         imaginary = self._index.get(sp.S.NegativeOne)
         self._imaginary = None if imaginary is None else imaginary[0]
+
+    def root(self, base: sp.Expr) -> FracElement | None:
+        """The square root of `base` when it is a generator."""
+        known = self._index.get(base)
+        return None if known is None or known[1] != 2 else self.field.gens[known[0]]
 
     def element(self, expr: sp.Expr | int) -> FracElement:
         """The field element of an expression made of the declared generators."""
@@ -112,6 +122,11 @@ class ConstantField:
         real, imaginary = (self.field(element.numer.ring.from_dict(p)) / self.field(element.denom) for p in parts)
         return real, imaginary
 
+    def conjugate(self, element: FracElement) -> FracElement:
+        """The complex conjugate of an element whose denominator is real."""
+        real, imaginary = self.real_and_imaginary(element)
+        return element if not imaginary else real - imaginary * self.element(sp.I)
+
     def negate_c(self, element: FracElement) -> FracElement:
         """The element at -c (c is the third generator)."""
         numer, denom = (
@@ -168,6 +183,11 @@ class ConstantField:
 
         A factor to an odd power is signed so that it is positive for small variances, where every radicand is.
         """
+        if element not in self._factored:
+            self._factored[element] = self._factor(element)
+        return self._factored[element]
+
+    def _factor(self, element: FracElement) -> tuple[sp.Rational, list[tuple[PolyElement, int]]]:
         if not element:
             return sp.S.Zero, []
         n_content, n_factors = element.numer.factor_list()
@@ -182,8 +202,10 @@ class ConstantField:
 
     def expr(self, element: FracElement) -> sp.Expr:
         """As SymPy, factored."""
-        content, factors = self.factors(self.reduce(element))
-        return content * sp.Mul(*(self.polynomial_expr(f) ** e for f, e in factors))
+        if element not in self._expressions:
+            content, factors = self.factors(self.reduce(element))
+            self._expressions[element] = content * sp.Mul(*(self.polynomial_expr(f) ** e for f, e in factors))
+        return self._expressions[element]
 
 
 def _rational(number: object) -> sp.Rational:

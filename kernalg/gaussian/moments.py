@@ -111,11 +111,12 @@ class Moments:
 
     def _boundaries(self) -> list[Moments]:
         if self._conditioned is None:
-            self._conditioned = [
-                Moments(conditioned(self.state, i), self.weight.times_density(s))
-                for i, s in enumerate(self.state.thresholds)
-            ]
+            self._conditioned = [self.on_boundary(i) for i in range(len(self.state.thresholds))]
         return self._conditioned
+
+    def on_boundary(self, index: int) -> Moments:
+        """With the delta function of a threshold in the place of its step."""
+        return Moments(conditioned(self.state, index), self.weight.times_density(self.state.thresholds[index]))
 
     def __call__(self, n: int, m: int) -> Combination:
         for total in range(1, n + m + 1):  # fill upwards, so that the recursion below stays shallow

@@ -157,10 +157,16 @@ def _check(layers: tuple[Layer, ...]) -> None:
         )
 
 
+def _has_float64_form(phi: Activation) -> bool:
+    """Whether both duals are formulas of real functions that float64 code has."""
+    dual, slope = phi.dual, phi.dual.derivative
+    return dual.has_closed_form and slope.has_closed_form and not any(d.expr.has(sp.I, sp.hyper) for d in (dual, slope))
+
+
 @lru_cache(maxsize=64)
 def _program(layers: tuple[Layer, ...]) -> LayerProgram:
     _check(layers)
-    if any(isinstance(layer, Activation) and not layer.dual.has_closed_form for layer in layers):
+    if any(isinstance(layer, Activation) and not _has_float64_form(layer) for layer in layers):
         return LayerProgram(None, NetworkSpheres(layers))
     steps: list[DenseStep | DualStep] = []
     for layer in layers:

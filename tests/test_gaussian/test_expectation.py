@@ -5,13 +5,20 @@ from __future__ import annotations
 import mpmath
 import pytest
 import sympy as sp
+from flint import arb
 
 from kernalg.derivation.expectation import Expectation, quadrature
-from kernalg.enclosure.balls import enclose
+from kernalg.enclosure.balls import enclose, precision
 from kernalg.errors import NoClosedForm
 from kernalg.gaussian.atoms import decompose, from_pieces
-from kernalg.gaussian.expectation import expectation, expectation_at_equality, hermite_moments
+from kernalg.gaussian.expectation import (
+    expectation,
+    expectation_at_equality,
+    expectation_of_derivatives,
+    hermite_moments,
+)
 from kernalg.gaussian.pieces import pieces
+from kernalg.gaussian.quadrature import certified_expectation
 from kernalg.gaussian.series import differentiate
 from kernalg.symbols import bivariate_normal_cdf, c, normal_cdf, q1, q2, x
 
@@ -151,9 +158,69 @@ def test_symbolic_variance() -> None:
     assert a_k[:3] == [sp.sqrt(q1) / sp.sqrt(2 * sp.pi), sp.sqrt(q1) / 2, sp.sqrt(q1) / (2 * sp.sqrt(sp.pi))]
 
 
-def test_infinite_and_complex_cases_are_refused() -> None:
-    with pytest.raises(NoClosedForm, match="complex"):
-        dual(sp.Max(x, 0) * sp.cos(x))
+# A step or an error function times a sine: probabilities at complex arguments.
+COMPLEX = [
+    sp.Max(x, 0) * sp.sin(x),
+    sp.Piecewise((sp.sin(x), x > 1), (0, True)),
+    sp.Max(x, 0) * sp.cos(2 * x + 1),
+    normal_cdf(x) * sp.sin(x),
+    sp.Max(-1, sp.Min(1, x)) + sp.sin(x),
+    sp.exp(x) * sp.cos(x) * sp.Heaviside(-x),
+    sp.exp(-(x**2)) * sp.sin(x) * sp.Heaviside(x - 1),
+]
+
+
+@pytest.mark.parametrize("phi", COMPLEX, ids=str)
+def test_gates_times_sines(phi: sp.Expr) -> None:
+    """The closed form in balls of 50 digits against certified two-dimensional quadrature of 30."""
+    parts, derived = pieces(phi), dual(phi)
+    slope = from_pieces(differentiate(parts))
+    for at in POINTS[:1]:
+        value = enclose(derived, at, 50)
+        truth = certified_expectation(parts, parts, at[q1], at[q2], at[c], 30)
+        with precision(200):
+            assert value.overlaps(truth) and not (value + arb("1e-25")).overlaps(truth)
+        slopes = certified_expectation(differentiate(parts), differentiate(parts), at[q1], at[q2], at[c], 30)
+        assert enclose(expectation(slope, slope), at, 40).overlaps(slopes)
+
+
+def test_gates_times_sines_on_the_diagonal_and_against_other_functions() -> None:
+    f, g = sp.Max(x, 0), sp.sin(x + 1)
+    at = POINTS[0]
+    truth = certified_expectation(pieces(f), pieces(g), at[q1], at[q2], at[c], 30)
+    assert enclose(expectation(decompose(f), decompose(g)), at, 40).overlaps(truth)
+    h = normal_cdf(x) * sp.sin(x)
+    truth = certified_expectation(pieces(h), pieces(h), sp.Rational(7, 5), sp.Rational(7, 5), sp.Rational(7, 5), 30)
+    assert enclose(expectation_at_equality(decompose(h), decompose(h)), {q1: sp.Rational(7, 5)}, 40).overlaps(truth)
+    a_k = hermite_moments(decompose(sp.Heaviside(x - 1) * sp.sin(x)), 2, sp.S.One)
+    with mpmath.workdps(30):
+        for k, h_k in enumerate((lambda z: 1, lambda z: z, lambda z: (z * z - 1) / mpmath.sqrt(2))):
+            truth = mpmath.quad(lambda z, h_k=h_k: mpmath.sin(z) * h_k(z) * mpmath.npdf(z), [1, 5, 14])
+            assert mpmath.almosteq(mpmath.mpf(enclose(a_k[k], {}, 25).str(25, radius=False)), truth, 1e-24)
+
+
+@pytest.mark.parametrize(
+    "phi", [sp.Heaviside(x), sp.exp(x) * sp.Heaviside(-x), COMPLEX[1], x * normal_cdf(x), FUNCTIONS[1]], ids=str
+)
+def test_distributional_derivative(phi: sp.Expr) -> None:
+    """dk/dc by delta functions against the symbolic derivative of k."""
+    atoms = decompose(phi)
+    assert all(close(expectation_of_derivatives(atoms, atoms), sp.diff(dual(phi), c), at, 30) for at in POINTS)
+
+
+def test_minimal_forms() -> None:
+    relu = dual(sp.Max(x, 0))
+    smoothed = x * normal_cdf(x) + sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
+    assert dual(smoothed) == relu.subs({q1: q1 + 1, q2: q2 + 1}, simultaneous=True)
+    hard_tanh = dual(sp.Max(-1, sp.Min(1, x)))
+    assert len(hard_tanh.atoms(bivariate_normal_cdf)) == 2 and len(hard_tanh.atoms(normal_cdf)) == 6
+    steps = dual(sp.Heaviside(x - 1) - sp.Heaviside(-x - 1))
+    assert len(sp.Add.make_args(steps)) == 2 and not steps.has(normal_cdf)
+
+
+def test_infinite_moments_are_refused() -> None:
+    with pytest.raises(NoClosedForm, match="smaller"):
+        hermite_moments(decompose(sp.exp(x**2)), 2, sp.S.One)
 
 
 def test_the_answer_is_real_and_without_integrals() -> None:

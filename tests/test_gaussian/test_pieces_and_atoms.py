@@ -71,6 +71,12 @@ def test_a_growing_exponential_keeps_its_step_on_the_left() -> None:
     assert all(a.gate is not None for a in grown)
 
 
+def test_steps_open_outwards_from_mirrored_breakpoints() -> None:
+    gates = [a.gate for a in decompose(sp.Max(-1, sp.Min(1, x))) if a.gate]
+    assert {(g.shift, g.sign) for g in gates} == {(-1, 1), (1, -1)}
+    assert len(decompose(sp.Max(x + half, 0))) == 2  # one-sided: fewest atoms
+
+
 def test_products_of_steps() -> None:
     right, left = decompose(sp.Heaviside(x - 1)), decompose(sp.Heaviside(2 - x))
     assert {a.expr for a in multiply(right, left)} == {sp.Heaviside(x - 1), -sp.Heaviside(x - 2)}
@@ -88,6 +94,10 @@ def test_products_of_steps() -> None:
         (sp.Heaviside(x) * sp.erf(x), "two thresholds"),
         (sp.sin(x**2), "linear"),
         (x**100, "limit"),
+        (((x**10 + 1) ** 10 + 1) ** 10, "x\\^80"),
+        ((sp.sin(x) + x) ** 40, "terms; the limit"),
+        (sp.Max(sp.Symbol("y", real=True) * x, 0), "declare"),
+        (sp.erf(sp.Symbol("y", real=True) * x), "declare"),
         (sp.Abs(sp.sin(x)), "breakpoints"),
         (sp.Max(x - sp.Symbol("s", real=True), 0) + sp.Max(x, 0), "sign"),
     ],
