@@ -276,7 +276,7 @@ class Dual:
         b = max((g.quadratic for g in right), default=sp.S.Zero)
         if a <= 0 and b <= 0:
             return
-        # The tilted pair has the precision matrix of (u, v) minus diag(2a, 2b): positive definite iff both of these are.
+        # The tilted pair's precision is that of (u, v) minus diag(2a, 2b): positive definite iff both of these are.
         gap = v1 * v2 - cov * cov
         tilted = (1 - 2 * a * v1) * (1 - 2 * b * v2) - 4 * a * b * cov * cov
         infinite = ~np.atleast_1d(np.asarray((tilted > 0) & (v1 - 2 * b * gap > 0), dtype=bool))
