@@ -96,7 +96,7 @@ def test_formulas_are_set_as_by_hand(expr: sp.Expr, latex: str) -> None:
 
 
 def test_long_statements_are_broken() -> None:
-    text = statement(x, "=", ka.activation("hard_tanh").dual.expr)
+    text = statement(x, "=", ka.activation("hard_swish").dual.expr)
     assert text.startswith(r"\begin{aligned} x & = ") and text.count(r"\\") > 3
     assert text.count(r"\left") == text.count(r"\right")
     assert statement(x, "<=", x**2) == r"x \le x^{2}"
