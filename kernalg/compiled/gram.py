@@ -127,8 +127,8 @@ class CompiledProgram:
             raise NoClosedForm(
                 "the dual of one of the activations has no formula in float64, so that this network has Gram matrices "
                 "of rows of equal norm only: scale them, for instance X * sqrt(d) / norm(X, axis=1, keepdims=True). "
-                "Close relatives with closed forms: erf for tanh and arctan, sigmoid_like for the sigmoid, smoothed_relu for "
-                "softplus, gelu for SiLU and Mish"
+                "Close relatives with formulas: erf for tanh and arctan, sigmoid_like for the sigmoid, smoothed_relu "
+                "for softplus, gelu for SiLU and Mish"
             )
         return RecursionRoute(self.program.steps)
 

@@ -1,7 +1,7 @@
 """Loops that turn inner products into kernel entries by a table of polynomials.
 
 The text of this file is compiled once a machine: the table is data, so that networks of any activation and depth
-share the machine code. It stands behind the text of `runtime`, whose `fma` it uses.
+share the machine code. The text of `runtime` takes the place of the import of it, for Numba's cache.
 
 A block of BLOCK entries of one row is worked on at a time, in loops that LLVM turns into vector instructions. Each
 piece of the table that meets the block is evaluated on the whole block, and the entries outside it are discarded:
@@ -9,15 +9,16 @@ the entries of a row mostly lie in one or two pieces, and a choice of coefficien
 """
 
 # mypy: ignore-errors
-# ruff: noqa: F821
 
 import numpy as np
 from numba import njit
 
+from kernalg.compiled.runtime import fma
+
 BLOCK = 128
 
 
-@njit("void(float64[:, ::1], float64[::1])", error_model="numpy", nogil=True, cache=True)
+@njit(error_model="numpy", nogil=True, cache=True)
 def squared_norms(X, out):
     """x.x of every row, summed in eight strands."""
     n, d = X.shape
@@ -81,14 +82,7 @@ def at_angle(side, versine, C, sides, lower, upper, centres, scales):
     return np.nan
 
 
-@njit(
-    "int64(float64[:, ::1], float64[:, ::1], int64, int64, int64, boolean, boolean, float64[:, ::1], float64[:, ::1], "
-    "float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], int64[::1], float64[::1], float64[::1], "
-    "float64[::1], float64[::1], float64[:, :, ::1], float64[:, ::1], float64)",
-    error_model="numpy",
-    nogil=True,
-    cache=True,
-)
+@njit(error_model="numpy", nogil=True, cache=True)
 def pairs(
     A, B, offset, first, last, lower_half, both, X, Y, u1, s1, u2, s2, edges, sides, lower, upper, centres, scales, C,
     ends, near
@@ -164,7 +158,7 @@ def pairs(
     return wrong
 
 
-@njit("void(float64[:, ::1], int64, int64)", nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def mirror(K, first, last):
     """K[j, i] = K[i, j] for i > j in the rows j = first..last: eight rows at a time, one cache line of each row i."""
     n = K.shape[0]

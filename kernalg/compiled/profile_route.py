@@ -16,11 +16,13 @@ from kernalg.compiled.cache import helper_text, load
 from kernalg.compiled.inputs import FloatArray
 from kernalg.compiled.profile_table import ProfileTable
 
+_IMPORT = "from kernalg.compiled.runtime import fma\n"
+
 
 @cache
 def loops() -> ModuleType:
     """The compiled loops, one module for all tables."""
-    return load(helper_text("runtime") + helper_text("profile_loops"))
+    return load(helper_text("runtime") + helper_text("profile_loops").replace(_IMPORT, ""))
 
 
 @dataclass(frozen=True, slots=True)
