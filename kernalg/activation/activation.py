@@ -99,6 +99,11 @@ class Activation:
                 f"Activation({self.expr!r}): the first argument is a SymPy expression in kernalg.x; "
                 "for text use kernalg.activation('…')"
             )
+        if self.expr.has(sp.I) or self.expr.is_extended_real is False:
+            raise DomainError(
+                f"{self.expr} contains the imaginary unit or is not real; an activation is a real function, with sin and "
+                "cos in the place of complex exponentials"
+            )
         strangers = {str(s) for s in self.expr.free_symbols} & {"q1", "q2", "c", "rho"}
         if strangers:
             raise DomainError(

@@ -310,7 +310,11 @@ class Dual:
         if self._is_slope_without_jumps:
             return self.derivative(variance1, variance2, covariance)
         a, b, cov = (_real_array(v, n) for v, n in ((variance1, "q1"), (variance2, "q2"), (covariance, "c")))
-        a, b, cov = np.broadcast_arrays(a, b, cov)
+        try:
+            a, b, cov = np.broadcast_arrays(a, b, cov)
+        except ValueError:
+            shapes = ", ".join(f"{name} {v.shape}" for name, v in (("q1", a), ("q2", b), ("c", cov)))
+            raise DomainError(f"the shapes do not broadcast: {shapes}; reshape them as for NumPy arithmetic") from None
         bound = np.sqrt(a) * np.sqrt(b) if a.size and min(a.min(), b.min()) >= 0 else None
         if a.size and bound is None:
             raise DomainError(f"variances are not negative; the smallest given is {min(a.min(), b.min())}")

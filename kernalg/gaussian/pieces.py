@@ -178,4 +178,7 @@ def _real_zeros(expr: sp.Expr) -> list[sp.Expr]:
             return list(zeros)
         if zeros is sp.S.EmptySet:
             return []
-    raise NoClosedForm(f"the breakpoints where {expr} changes sign are not found in closed form")
+    raise NoClosedForm(
+        f"the breakpoints where {expr} changes sign are not found in closed form; write the function as a Piecewise with "
+        "its breakpoints as numbers"
+    )
