@@ -24,6 +24,7 @@ import numpy as np
 from kernalg.compiled.gram_source import gram_text
 from kernalg.compiled.inputs import FloatArray, data_matrix, data_pair, output_matrix
 from kernalg.compiled.layer_program import DualStep, LayerProgram
+from kernalg.compiled.memory import check_result_fits
 from kernalg.compiled.profile_route import ProfileRoute, loops
 from kernalg.compiled.recursion_route import RecursionRoute
 from kernalg.compiled.threads import Share, threads
@@ -80,11 +81,12 @@ class CompiledProgram:
         Raises
         ------
         DomainError
-            Inputs that are not finite real (n, d) arrays, `out` of another shape or type, or a pair of rows
-            where the kernel has no finite value.
+            Inputs that are not finite real (n, d) arrays, `out` of another shape or type, a pair of rows
+            where the kernel has no finite value, or results that do not fit in memory.
         """
         left, right, shape = self._inputs(X, Y)
         first, second = (None, None) if out is None else _pair(out)
+        check_result_fits(shape, (first is None) + (second is None))
         K = output_matrix(first, shape, "out[0]")
         T = output_matrix(second, shape, "out[1]")
         if np.shares_memory(K, T):
@@ -95,6 +97,7 @@ class CompiledProgram:
     def nngp(self, X: Any, Y: Any = None, out: Any = None) -> FloatArray:
         """The NNGP kernel, shape (n, m)."""
         left, right, shape = self._inputs(X, Y)
+        check_result_fits(shape, int(out is None))
         K = output_matrix(out, shape, "out")
         self._fill(left, right, K, None)
         return K
@@ -102,6 +105,7 @@ class CompiledProgram:
     def ntk(self, X: Any, Y: Any = None, out: Any = None) -> FloatArray:
         """The NTK, shape (n, m); the NNGP kernel is never stored whole."""
         left, right, shape = self._inputs(X, Y)
+        check_result_fits(shape, int(out is None))
         T = output_matrix(out, shape, "out")
         self._fill(left, right, None, T)
         return T

@@ -4,14 +4,17 @@ The matrix is walked in square tiles. A tile is one BLAS product, turned into ke
 once with all columns of the right-hand side. For X against itself the tiles on and below the diagonal are computed,
 and those below serve twice, as K_ij and as its transpose.
 
-The tiles come in one fixed order and each adds its products to the result when it is done; threads share the entries
-of one tile, never a sum. So the result has the same bits for any number of threads of ours; BLAS, which makes the
-products, has threads of its own, and OpenBLAS rounds some shapes differently for another number of them.
+Threads take whole tiles, each with BLAS in one thread, and the products are added to the result in the fixed order of
+the tiles. So the result has the same bits for any number of threads.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,7 @@ from scipy.sparse.linalg import LinearOperator
 from kernalg.compiled.gram import CompiledProgram, Prepared
 from kernalg.compiled.gram_source import BLOCK
 from kernalg.compiled.inputs import FloatArray, data_pair
-from kernalg.compiled.threads import threads
+from kernalg.compiled.threads import in_order, serial
 from kernalg.progress import Report, reporter
 
 Progress = Report | bool | None
@@ -81,19 +84,30 @@ class KernelOperator(LinearOperator):
         V = np.ascontiguousarray(V, dtype=np.float64)
         n, m = self.shape
         result = np.zeros((n, V.shape[1]))
-        buffer = np.empty(min(TILE, n) * min(TILE, m))
-        tiles = _tiles(n, m, self.symmetric)
+        buffers: SimpleQueue[FloatArray] = SimpleQueue()
+
+        def work(tile: tuple[range, range]) -> tuple[FloatArray, FloatArray | None]:
+            rows, columns = tile
+            try:
+                buffer = buffers.get_nowait()
+            except Empty:
+                buffer = np.empty(TILE * TILE)
+            entries = buffer[: len(rows) * len(columns)].reshape(len(rows), len(columns))
+            K, T = (None, entries) if self._kind == "ntk" else (entries, None)
+            self._prepared.tile(rows, columns, K, T, serial)
+            down = entries @ V[columns.start : columns.stop]
+            across = entries.T @ V[rows.start : rows.stop] if self.symmetric and rows != columns else None
+            buffers.put(buffer)
+            return down, across
+
         watch = _PassWatch(f"K times {V.shape[1]} column{'s' * (V.shape[1] != 1)}", n * m, self._progress)
-        with threads(n * m > TILE * BLOCK) as share:
-            for rows, columns in tiles:
-                entries = buffer[: len(rows) * len(columns)].reshape(len(rows), len(columns))
-                wanted = (None, entries) if self._kind == "ntk" else (entries, None)
-                self._prepared.tile(rows, columns, wanted[0], wanted[1], share)
-                result[rows.start : rows.stop] += entries @ V[columns.start : columns.stop]
-                twice = self.symmetric and rows != columns
-                if twice:
-                    result[columns.start : columns.stop] += entries.T @ V[rows.start : rows.stop]
-                watch.advance(entries.size * (2 if twice else 1))
+        tiles = partial(_tiles, n, m, self.symmetric)
+        with closing(in_order(work, tiles())) as products:
+            for (rows, columns), (down, across) in zip(tiles(), products, strict=True):
+                result[rows.start : rows.stop] += down
+                if across is not None:
+                    result[columns.start : columns.stop] += across
+                watch.advance(len(rows) * len(columns) * (1 if across is None else 2))
         watch.close()
         return result
 
@@ -102,13 +116,11 @@ class KernelOperator(LinearOperator):
         return f"<{n} x {m} operator of the {self._kind.upper()}, never stored>"
 
 
-def _tiles(n: int, m: int, symmetric: bool) -> list[tuple[range, range]]:
+def _tiles(n: int, m: int, symmetric: bool) -> Iterator[tuple[range, range]]:
     """Rows and columns of the tiles, row by row; with `symmetric` those on and below the diagonal."""
-    return [
-        (range(i, min(i + TILE, n)), range(j, min(j + TILE, m)))
-        for i in range(0, n, TILE)
-        for j in range(0, i + 1 if symmetric else m, TILE)
-    ]
+    for i in range(0, n, TILE):
+        for j in range(0, i + 1 if symmetric else m, TILE):
+            yield range(i, min(i + TILE, n)), range(j, min(j + TILE, m))
 
 
 class _PassWatch:
