@@ -43,6 +43,8 @@ _HOME = {
     "dot_product_kernel": "network.dot_product",
     "Spectrum": "spectrum.spectrum",
     "empirical_spectrum": "spectrum.empirical",
+    "Eigenpairs": "spectrum.eigenpairs",
+    "eigenpairs": "spectrum.eigenpairs",
     "Circle": "spectrum.sphere",
     "Sphere": "spectrum.sphere",
     "spectrum": "spectrum.sphere",
@@ -101,6 +103,7 @@ if TYPE_CHECKING:
     from kernalg.network.layers import Dense
     from kernalg.network.network import Network, mlp, serial
     from kernalg.network.profile import Profile
+    from kernalg.spectrum.eigenpairs import Eigenpairs, eigenpairs
     from kernalg.spectrum.empirical import empirical_spectrum
     from kernalg.spectrum.spectrum import Spectrum
     from kernalg.spectrum.sphere import Circle, Sphere, spectrum
