@@ -50,6 +50,8 @@ _HOME = {
     "spectrum": "spectrum.sphere",
     "LearningCurve": "learning.eigenlearning",
     "learning_curve": "learning.eigenlearning",
+    "RidgeRegression": "learning.large_regression",
+    "ridge_regression": "learning.large_regression",
     "Certificate": "certify.certificate",
     "certify": "certify.agreement",
     "Derivation": "derivation.steps",
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
     )
     from kernalg.formula import parse
     from kernalg.learning.eigenlearning import LearningCurve, learning_curve
+    from kernalg.learning.large_regression import RidgeRegression, ridge_regression
     from kernalg.network.dot_product import dot_product_kernel
     from kernalg.network.kernel import Kernel
     from kernalg.network.layers import Dense

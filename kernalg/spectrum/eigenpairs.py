@@ -41,9 +41,9 @@ class Eigenpairs:
     eigenvectors : (n, count) array
         Orthonormal columns; the largest entry of each is positive.
     residuals : (count,) array
-        |K v - lambda v|, with an allowance of 1e-14 of the largest eigenvalue for rounding: the matrix has an eigenvalue at most this far from lambda. The error of lambda is at most
-        residual^2 / gap, and the angle of v is off by at most about residual / gap, gap the distance to the other
-        eigenvalues.
+        |K v - lambda v|, with an allowance of 1e-14 of the largest eigenvalue for rounding: the matrix has an
+        eigenvalue at most this far from lambda. With gap the distance to the other eigenvalues, the error of lambda is at most
+        residual^2 / gap, and v is off by an angle of about residual / gap.
     passes : int
         How many times all entries of the matrix were computed.
     """
@@ -82,8 +82,9 @@ def eigenpairs(
     count : int
         From 1 to n.
     tolerance : float
-        The pairs are accepted when every residual is at most tolerance * lambda, or at the level of rounding. Since the error of lambda is of second
-        order in the residual, 1e-6 gives eigenvalues to 12 digits where they are well apart.
+        The pairs are accepted when every residual is at most tolerance * lambda, or at the level of rounding. Since the
+        error of lambda is of second order in the residual, 1e-6 gives eigenvalues to 12 digits where they are well
+        apart.
     max_passes : int
         Products with the matrix, after which the search is given up.
     seed : int
@@ -138,7 +139,7 @@ def eigenpairs(
         if passes == max_passes:
             raise PrecisionError(
                 f"after {passes} passes {int((residuals <= allowed).sum())} of {count} eigenpairs have residuals below "
-                f"{tolerance:g} of the eigenvalue, the worst {worst:.1e}. Raise max_passes or the tolerance, or ask for "
+                f"{tolerance:g} of the eigenvalue, the worst {worst:.1e}. Raise max_passes or tolerance, or ask for "
                 "another count: eigenvalues after the last one asked for that are close to it slow the search down"
             )
         krylov.make_room(count + block)
