@@ -7,6 +7,7 @@ and give the same bits for any number of threads.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -85,30 +86,30 @@ def _threadpools() -> Any:
     return ThreadpoolController()
 
 
-_blas_lock = threading.Lock()
-_blas_users = 0
-_blas_limit: Any = None
+# The number of BLAS threads is one for the process, and threadpoolctl lets one Python thread at a time change it. So
+# the work of one caller at a time runs under the limit; it uses all cores anyway.
+_blas_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """In a forked child: the thread that held the lock stayed behind."""
+    global _blas_lock
+    _blas_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextmanager
 def _serial_blas() -> Iterator[None]:
-    """One thread for BLAS in this process, as long as anybody is in here.
+    """One thread for BLAS in this process.
 
     Without threadpoolctl BLAS keeps its threads: slower, and OpenBLAS rounds some shapes differently.
     """
-    global _blas_users, _blas_limit
     controller = _threadpools()
     if controller is None:
         yield
         return
-    with _blas_lock:
-        _blas_users += 1
-        if _blas_users == 1:
-            _blas_limit = controller.limit(limits=1, user_api="blas")
-    try:
+    with _blas_lock, controller.limit(limits=1, user_api="blas"):
         yield
-    finally:
-        with _blas_lock:
-            _blas_users -= 1
-            if _blas_users == 0:
-                _blas_limit.restore_original_limits()

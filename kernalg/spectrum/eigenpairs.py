@@ -42,8 +42,8 @@ class Eigenpairs:
         Orthonormal columns; the largest entry of each is positive.
     residuals : (count,) array
         |K v - lambda v|, with an allowance of 1e-14 of the largest eigenvalue for rounding: the matrix has an
-        eigenvalue at most this far from lambda. With gap the distance to the other eigenvalues, the error of lambda is at most
-        residual^2 / gap, and v is off by an angle of about residual / gap.
+        eigenvalue at most this far from lambda. With gap the distance to the other eigenvalues, the error of lambda is
+        at most residual^2 / gap, and v is off by an angle of about residual / gap.
     passes : int
         How many times all entries of the matrix were computed.
     """

@@ -1,5 +1,8 @@
 """The Gram matrix that is never stored, against the one that is."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import numba
@@ -101,23 +104,48 @@ def test_the_bits_do_not_depend_on_threads(kernels, name):
         assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
-def test_callers_in_several_threads_and_blas_as_it_was(kernels):
+def blas_threads():
     threadpoolctl = pytest.importorskip("threadpoolctl")
+    return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_callers_in_several_threads_and_blas_as_it_was(kernels):
     X = rows(300)
     A = kernels["relu ntk"].operator(X)
+    before = blas_threads()
     expected = A @ X
-    with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        before = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-        found = []
-        callers = [threading.Thread(target=lambda: found.append(A @ X)) for _ in range(4)]
-        for caller in callers:
-            caller.start()
-        for caller in callers:
-            caller.join()
-        after = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-    assert before == after
+    found = []
+    callers = [threading.Thread(target=lambda: found.append(A @ X)) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert blas_threads() == before
     assert len(found) == 4
     assert all(np.array_equal(one, expected) for one in found)
+    assert set(in_order(lambda _: tuple(blas_threads()), range(3))) == {(1,) * len(before)}
+
+
+def test_forked_in_the_middle_of_a_product():
+    """The child has no thread that would ever finish the parent's product."""
+    script = """
+import os, threading, time, numpy as np, kernalg as ka
+X = np.random.default_rng(0).standard_normal((6000, 5))
+A, B = (ka.mlp("relu").ntk.operator(rows) for rows in (X, X[:300]))
+expected = B @ X[:300]
+worker = threading.Thread(target=lambda: A @ X)
+worker.start()
+time.sleep(0.05)
+assert worker.is_alive()
+child = os.fork()
+if child == 0:
+    os._exit(0 if np.array_equal(B @ X[:300], expected) else 1)
+assert os.waitpid(child, 0)[1] == 0
+worker.join()
+"""
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork on this system")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=60)
 
 
 def test_in_order_keeps_the_order_and_passes_errors_on():
@@ -214,7 +242,7 @@ def test_results_beyond_memory_are_refused(kernels, monkeypatch):
         K.nngp_and_ntk(huge)
     monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
     assert memory.check_result_fits((10_000, 10_000)) is None
-    with pytest.raises(DomainError, match="1.6 GB, and 1 GB of memory"):
+    with pytest.raises(DomainError, match=r"1\.6 GB, and 1 GB of memory"):
         memory.check_result_fits((10_000, 20_000))
     assert memory.check_result_fits((10_000, 20_000), 0) is None
 
