@@ -43,11 +43,15 @@ _HOME = {
     "dot_product_kernel": "network.dot_product",
     "Spectrum": "spectrum.spectrum",
     "empirical_spectrum": "spectrum.empirical",
+    "Eigenpairs": "spectrum.eigenpairs",
+    "eigenpairs": "spectrum.eigenpairs",
     "Circle": "spectrum.sphere",
     "Sphere": "spectrum.sphere",
     "spectrum": "spectrum.sphere",
     "LearningCurve": "learning.eigenlearning",
     "learning_curve": "learning.eigenlearning",
+    "RidgeRegression": "learning.large_regression",
+    "ridge_regression": "learning.large_regression",
     "Certificate": "certify.certificate",
     "certify": "certify.agreement",
     "Derivation": "derivation.steps",
@@ -96,11 +100,13 @@ if TYPE_CHECKING:
     )
     from kernalg.formula import parse
     from kernalg.learning.eigenlearning import LearningCurve, learning_curve
+    from kernalg.learning.large_regression import RidgeRegression, ridge_regression
     from kernalg.network.dot_product import dot_product_kernel
     from kernalg.network.kernel import Kernel
     from kernalg.network.layers import Dense
     from kernalg.network.network import Network, mlp, serial
     from kernalg.network.profile import Profile
+    from kernalg.spectrum.eigenpairs import Eigenpairs, eigenpairs
     from kernalg.spectrum.empirical import empirical_spectrum
     from kernalg.spectrum.spectrum import Spectrum
     from kernalg.spectrum.sphere import Circle, Sphere, spectrum

@@ -101,8 +101,8 @@ class Activation:
             )
         if self.expr.has(sp.I) or self.expr.is_extended_real is False:
             raise DomainError(
-                f"{self.expr} contains the imaginary unit or is not real; an activation is a real function, with sin and "
-                "cos in the place of complex exponentials"
+                f"{self.expr} contains the imaginary unit or is not real; an activation is a real function, with sin "
+                "and cos in the place of complex exponentials"
             )
         strangers = {str(s) for s in self.expr.free_symbols} & {"q1", "q2", "c", "rho"}
         if strangers:

@@ -14,6 +14,7 @@ number of threads.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
 from typing import Any
@@ -21,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from kernalg.compiled.gram_source import gram_text
-from kernalg.compiled.inputs import FloatArray, data_matrix, output_matrix
+from kernalg.compiled.inputs import FloatArray, data_matrix, data_pair, output_matrix
 from kernalg.compiled.layer_program import DualStep, LayerProgram
+from kernalg.compiled.memory import check_result_fits
 from kernalg.compiled.profile_route import ProfileRoute, loops
 from kernalg.compiled.recursion_route import RecursionRoute
-from kernalg.compiled.threads import threads
+from kernalg.compiled.threads import Share, threads
 from kernalg.errors import DomainError, NoClosedForm
 
 _PANEL_ROWS = 256
@@ -80,11 +82,12 @@ class CompiledProgram:
         Raises
         ------
         DomainError
-            Inputs that are not finite real (n, d) arrays, `out` of another shape or type, or a pair of rows
-            where the kernel has no finite value.
+            Inputs that are not finite real (n, d) arrays, `out` of another shape or type, a pair of rows
+            where the kernel has no finite value, or results that do not fit in memory.
         """
         left, right, shape = self._inputs(X, Y)
         first, second = (None, None) if out is None else _pair(out)
+        check_result_fits(shape, (first is None) + (second is None))
         K = output_matrix(first, shape, "out[0]")
         T = output_matrix(second, shape, "out[1]")
         if np.shares_memory(K, T):
@@ -95,6 +98,7 @@ class CompiledProgram:
     def nngp(self, X: Any, Y: Any = None, out: Any = None) -> FloatArray:
         """The NNGP kernel, shape (n, m)."""
         left, right, shape = self._inputs(X, Y)
+        check_result_fits(shape, int(out is None))
         K = output_matrix(out, shape, "out")
         self._fill(left, right, K, None)
         return K
@@ -102,6 +106,7 @@ class CompiledProgram:
     def ntk(self, X: Any, Y: Any = None, out: Any = None) -> FloatArray:
         """The NTK, shape (n, m); the NNGP kernel is never stored whole."""
         left, right, shape = self._inputs(X, Y)
+        check_result_fits(shape, int(out is None))
         T = output_matrix(out, shape, "out")
         self._fill(left, right, None, T)
         return T
@@ -110,8 +115,8 @@ class CompiledProgram:
         """`(nngp, ntk)` of every row with itself, shape (n,) each."""
         rows = data_matrix(X, "X")
         squared = _squared_norms(rows, "X")
-        made = (self._profile(squared, squared, rows.shape[1]) or self._recursion).rows(rows, squared)
-        _check_diagonal(made, squared, "X", with_ntk=True)
+        made = (self._profile(squared, squared, rows.shape[1]) or self._recursion).rows("X", rows, squared)
+        _check_diagonal(made, squared, with_ntk=True)
         return made.K, made.T
 
     @property
@@ -133,12 +138,7 @@ class CompiledProgram:
         return RecursionRoute(self.program.steps)
 
     def _inputs(self, X: Any, Y: Any) -> tuple[FloatArray, FloatArray | None, tuple[int, int]]:
-        left = data_matrix(X, "X")
-        right = None if Y is None else data_matrix(Y, "Y")
-        if right is not None and right.shape[1] != left.shape[1]:
-            raise DomainError(
-                f"X has {left.shape[1]} columns and Y has {right.shape[1]}; the inputs must have one dimension"
-            )
+        left, right = data_pair(X, Y)
         return left, right, (left.shape[0], (left if right is None else right).shape[0])
 
     def _profile(self, left: FloatArray, right: FloatArray, dimension: int) -> ProfileRoute | None:
@@ -156,68 +156,31 @@ class CompiledProgram:
         table = spheres.table(variance)
         return None if table is None else ProfileRoute(table, power)
 
-    def _fill(self, X: FloatArray, Y: FloatArray | None, K: FloatArray | None, T: FloatArray | None) -> None:
-        lower = Y is None
+    def prepare(self, X: FloatArray, Y: FloatArray | None, with_ntk: bool) -> Prepared:
+        """Everything that belongs to single rows of `X` and `Y`: norms, features, diagonals, and the choice of route.
+
+        `X` and `Y` are as `data_pair` returns them, and are not copied.
+        """
         other = X if Y is None else Y
-        for matrix in (K, T):
-            if matrix is not None and (np.may_share_memory(matrix, X) or np.may_share_memory(matrix, other)):
-                raise DomainError("out overlaps the inputs in memory; give a separate array, e.g. out.copy()")
         squared = _squared_norms(X, "X")
-        squared_other = squared if lower else _squared_norms(other, "Y")
-        profile = self._profile(squared, squared_other, X.shape[1])
-        route = profile or self._recursion
-        left = route.rows(X, squared)
-        _check_diagonal(left, squared, "X", T is not None)
-        right = left if lower else route.rows(other, squared_other)
-        _check_diagonal(right, squared_other, "Y", T is not None)
-        n, m = X.shape[0], other.shape[0]
+        squared_other = squared if Y is None else _squared_norms(other, "Y")
+        route = self._profile(squared, squared_other, X.shape[1]) or self._recursion
+        left = route.rows("X", X, squared)
+        _check_diagonal(left, squared, with_ntk)
+        if Y is None:
+            return Prepared(route, left, left)
+        right = route.rows("Y", other, squared_other)
+        _check_diagonal(right, squared_other, with_ntk)
+        return Prepared(route, left, right)
+
+    def _fill(self, X: FloatArray, Y: FloatArray | None, K: FloatArray | None, T: FloatArray | None) -> None:
+        for matrix in (K, T):
+            if matrix is not None and any(np.may_share_memory(matrix, rows) for rows in (X, Y) if rows is not None):
+                raise DomainError("out overlaps the inputs in memory; give a separate array, e.g. out.copy()")
+        prepared = self.prepare(X, Y, T is not None)
+        n, m = prepared.shape
         with threads(n * m > _THREADED_ENTRIES) as share:
-            if profile is not None:
-                self._by_profile(share, profile, left, right, K, T, lower)
-            else:
-                self._by_recursion(share, left, right, K, T, lower)
-            if lower:
-                for matrix, diagonal in ((K, left.K), (T, left.T)):
-                    if matrix is not None:
-                        np.fill_diagonal(matrix, diagonal)
-                        share(partial(_mirror, matrix), range(0, n, _CHUNK_ROWS))
-
-    def _by_profile(self, share: Any, route: ProfileRoute, left: Any, right: Any, K: Any, T: Any, lower: bool) -> None:
-        """x.y goes into the first matrix asked for, and there the entries take its place."""
-        A, B, part = (T, None, 1) if K is None else (K, T, 0)
-        n = left.X.shape[0]
-        _inner_products(left.X, right.X, A, lower)
-
-        def work(first: int) -> None:
-            last = min(first + _CHUNK_ROWS, n)
-            if route.work(left, right, A, B, part, 0, first, last, lower):
-                raise DomainError(
-                    f"the kernel of one of X[{first}] … X[{last - 1}] with another row is beyond the range of float64; "
-                    "rescale the data"
-                )
-
-        share(work, range(0, n, _CHUNK_ROWS))
-
-    def _by_recursion(self, share: Any, left: Any, right: Any, K: Any, T: Any, lower: bool) -> None:
-        """In panels of rows when one of the kernels is kept for a panel only."""
-        n, m = left.X.shape[0], right.X.shape[0]
-        height = n if K is not None and T is not None else max(1, min(_PANEL_ROWS, n, _PANEL_ENTRIES // m))
-        scratch: Any = np.empty((height, m)) if K is None or T is None else None
-        for first in range(0, n, height):
-            last = min(first + height, n)
-            nngp, ntk = ((scratch, first) if full is None else (full, 0) for full in (K, T))  # array, its first row
-            products = nngp[0][first - nngp[1] : last - nngp[1]]
-            if height == n:
-                _inner_products(left.X, right.X, products, lower)
-            else:
-                columns = last if lower else m
-                np.matmul(left.X[first:last], right.X[:columns].T, out=products[:, :columns])
-
-            def work(begin: int, nngp: Any = nngp, ntk: Any = ntk, last: int = last) -> None:
-                end = min(begin + _CHUNK_ROWS, last)
-                self._recursion.work(left, right, nngp, ntk, begin, end, lower, T is not None)
-
-            share(work, range(first, last, _CHUNK_ROWS))
+            prepared.tile(range(n), range(m), K, T, share)
 
     @cached_property
     def error(self) -> tuple[float, float] | None:
@@ -225,6 +188,88 @@ class CompiledProgram:
         spheres = self.program.spheres
         table = None if spheres is None or spheres.power is None else spheres.table(Fraction(1))
         return None if table is None else (float(table.error[0]), float(table.error[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rows made ready for a route, so that any tile of their Gram matrix can be computed by itself.
+
+    Against themselves `right` is `left`.
+    """
+
+    route: ProfileRoute | RecursionRoute
+    left: Any
+    right: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.left.X.shape[0], self.right.X.shape[0]
+
+    def swapped(self) -> Prepared:
+        """The transpose."""
+        return Prepared(self.route, self.right, self.left)
+
+    def tile(self, rows: range, columns: range, K: FloatArray | None, T: FloatArray | None, share: Share) -> None:
+        """Fill K and T, the ones asked for, with the entries of these rows and columns.
+
+        Parameters
+        ----------
+        rows, columns : range
+            With step 1, starting at multiples of `gram_source.BLOCK`. A tile on the diagonal of rows against
+            themselves is computed below the diagonal and mirrored.
+        share : callable
+            From `threads`.
+        """
+        left, right = self.left.cut(rows.start, rows.stop), self.right.cut(columns.start, columns.stop)
+        lower = self.left is self.right and rows == columns
+        if isinstance(self.route, ProfileRoute):
+            _by_profile(share, self.route, left, right, K, T, lower)
+        else:
+            _by_recursion(share, self.route, left, right, K, T, lower)
+        if lower:
+            for matrix, diagonal in ((K, left.K), (T, left.T)):
+                if matrix is not None:
+                    np.fill_diagonal(matrix, diagonal)
+                    share(partial(_mirror, matrix), range(0, len(rows), _CHUNK_ROWS))
+
+
+def _by_profile(share: Share, route: ProfileRoute, left: Any, right: Any, K: Any, T: Any, lower: bool) -> None:
+    """x.y goes into the first matrix asked for, and there the entries take its place."""
+    A, B, part = (T, None, 1) if K is None else (K, T, 0)
+    n = left.X.shape[0]
+    _inner_products(left.X, right.X, A, lower)
+
+    def work(first: int) -> None:
+        last = min(first + _CHUNK_ROWS, n)
+        if route.work(left, right, A, B, part, 0, first, last, lower):
+            raise DomainError(
+                f"the kernel of one of {left.name}[{left.start + first}] … {left.name}[{left.start + last - 1}] with "
+                "another row is beyond the range of float64; rescale the data"
+            )
+
+    share(work, range(0, n, _CHUNK_ROWS))
+
+
+def _by_recursion(share: Share, route: RecursionRoute, left: Any, right: Any, K: Any, T: Any, lower: bool) -> None:
+    """In panels of rows when one of the kernels is kept for a panel only."""
+    n, m = left.X.shape[0], right.X.shape[0]
+    height = n if K is not None and T is not None else max(1, min(_PANEL_ROWS, n, _PANEL_ENTRIES // m))
+    scratch: Any = np.empty((height, m)) if K is None or T is None else None
+    for first in range(0, n, height):
+        last = min(first + height, n)
+        nngp, ntk = ((scratch, first) if full is None else (full, 0) for full in (K, T))  # array, its first row
+        products = nngp[0][first - nngp[1] : last - nngp[1]]
+        if height == n:
+            _inner_products(left.X, right.X, products, lower)
+        else:
+            columns = last if lower else m
+            np.matmul(left.X[first:last], right.X[:columns].T, out=products[:, :columns])
+
+        def work(begin: int, nngp: Any = nngp, ntk: Any = ntk, last: int = last) -> None:
+            end = min(begin + _CHUNK_ROWS, last)
+            route.work(left, right, nngp, ntk, begin, end, lower, T is not None)
+
+        share(work, range(first, last, _CHUNK_ROWS))
 
 
 def _inner_products(X: FloatArray, Y: FloatArray, out: FloatArray, lower: bool) -> None:
@@ -252,12 +297,12 @@ def _squared_norms(X: FloatArray, name: str) -> FloatArray:
     return squared
 
 
-def _check_diagonal(rows: Any, squared: FloatArray, name: str, with_ntk: bool) -> None:
+def _check_diagonal(rows: Any, squared: FloatArray, with_ntk: bool) -> None:
     finite = np.isfinite(rows.K) & (np.isfinite(rows.T) | (not with_ntk))
     if not finite.all():
         i = np.flatnonzero(~finite)[0]
         raise DomainError(
-            f"the kernel of {name}[{i}] with itself is not finite (its squared norm over d is "
+            f"the kernel of {rows.name}[{i}] with itself is not finite (its squared norm over d is "
             f"{squared[i] / rows.X.shape[1]:.6g}); remove this row or rescale the data"
         )
 

@@ -61,6 +61,23 @@ def data_matrix(values: Any, name: str) -> FloatArray:
     return matrix if matrix.flags.writeable else matrix.copy()
 
 
+def data_pair(X: Any, Y: Any) -> tuple[FloatArray, FloatArray | None]:
+    """`X` and `Y` by `data_matrix`, of one dimension; `Y` may be None.
+
+    Raises
+    ------
+    DomainError
+        As `data_matrix`, or the dimensions differ.
+    """
+    left = data_matrix(X, "X")
+    right = None if Y is None else data_matrix(Y, "Y")
+    if right is not None and right.shape[1] != left.shape[1]:
+        raise DomainError(
+            f"X has {left.shape[1]} columns and Y has {right.shape[1]}; the inputs must have one dimension"
+        )
+    return left, right
+
+
 def output_matrix(out: Any, shape: tuple[int, int], name: str) -> FloatArray:
     """`out`, or a new array when it is None, as a C-contiguous float64 array of `shape`.
 

@@ -27,13 +27,26 @@ def loops() -> ModuleType:
 
 @dataclass(frozen=True, slots=True)
 class ProfileRows:
-    """Rows, 1/|x|, the scale s, and the diagonal of both kernels."""
+    """Rows, 1/|x|, the scale s, and the diagonal of both kernels.
 
+    For messages, the rows are `name`[`start`] and those after it.
+    """
+
+    name: str
     X: FloatArray
     inverse_norms: FloatArray
     scales: FloatArray
     K: FloatArray
     T: FloatArray
+    start: int = 0
+
+    def cut(self, first: int, last: int) -> ProfileRows:
+        """The rows first..last, as views."""
+        part = slice(first, last)
+        inverse_norms, scales = self.inverse_norms[part], self.scales[part]
+        return ProfileRows(
+            self.name, self.X[part], inverse_norms, scales, self.K[part], self.T[part], self.start + first
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +63,12 @@ class ProfileRoute:
     table: ProfileTable
     power: float
 
-    def rows(self, X: FloatArray, squared_norms: FloatArray) -> ProfileRows:
+    def rows(self, name: str, X: FloatArray, squared_norms: FloatArray) -> ProfileRows:
         with np.errstate(divide="ignore", over="ignore"):
             inverse = np.where(squared_norms > 0, 1 / np.sqrt(squared_norms), 0.0)
             scales = (squared_norms / X.shape[1]) ** (self.power / 2)
             ends = self.table.ends[:, 0]
-            return ProfileRows(X, inverse, scales, ends[0] * (scales * scales), ends[1] * (scales * scales))
+            return ProfileRows(name, X, inverse, scales, ends[0] * (scales * scales), ends[1] * (scales * scales))
 
     def work(
         self,

@@ -7,6 +7,7 @@ the rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
 
@@ -22,18 +23,26 @@ from kernalg.compiled.source import double_double
 from kernalg.errors import DomainError
 
 
+@dataclass(frozen=True, slots=True)
 class RecursionRows:
-    """Rows, their features in either role, and their diagonal values."""
+    """Rows, their features in either role, and the diagonal of both kernels.
 
-    __slots__ = ("F1", "F2", "K", "T", "X")
+    `F2` has one row for every `BLOCK` inputs. For messages, the rows are `name`[`start`] and those after it.
+    """
 
-    def __init__(self, X: FloatArray, width: int) -> None:
-        n = X.shape[0]
-        self.X = X
-        self.F1 = np.empty((n, width))
-        self.F2 = np.empty((-(-n // BLOCK), width * BLOCK))
-        self.K = np.empty(n)
-        self.T = np.empty(n)
+    name: str
+    X: FloatArray
+    F1: FloatArray
+    F2: FloatArray
+    K: FloatArray
+    T: FloatArray
+    start: int = 0
+
+    def cut(self, first: int, last: int) -> RecursionRows:
+        """The rows first..last, as views; `first` is a multiple of `BLOCK`."""
+        part, blocks = slice(first, last), slice(first // BLOCK, -(-last // BLOCK))
+        arrays = (self.X[part], self.F1[part], self.F2[blocks], self.K[part], self.T[part])
+        return RecursionRows(self.name, *arrays, self.start + first)
 
 
 class RecursionRoute:
@@ -84,8 +93,10 @@ class RecursionRoute:
     def _float_dense(self) -> FloatArray:
         return np.ascontiguousarray(self._dense[:, [0, 2, 4]])
 
-    def rows(self, X: FloatArray, squared_norms: FloatArray) -> RecursionRows:
-        rows = RecursionRows(X, int(self._offsets[-1]))
+    def rows(self, name: str, X: FloatArray, squared_norms: FloatArray) -> RecursionRows:
+        n, width = X.shape[0], int(self._offsets[-1])
+        features = np.empty((n, width)), np.empty((-(-n // BLOCK), width * BLOCK))
+        rows = RecursionRows(name, X, *features, np.empty(n), np.empty(n))
         flagged = np.zeros(X.shape[0], dtype=np.bool_)
         self._float64_module.rows(
             squared_norms / X.shape[1],
@@ -161,8 +172,8 @@ class RecursionRoute:
         if not finite.all():
             e = np.flatnonzero(~finite)[0]
             raise DomainError(
-                f"the kernel of X[{rows[e]}] with {'X' if lower else 'Y'}[{columns[e]}] is not a finite "
-                "number; the formulas have no value there. Remove one of the rows, or rescale the data"
+                f"the kernel of {left.name}[{left.start + rows[e]}] with {right.name}[{right.start + columns[e]}] "
+                "is not a finite number; the formulas have no value there. Remove one of the rows, or rescale the data"
             )
         K[wrong] = nngp
         T[wrong] = ntk

@@ -179,6 +179,6 @@ def _real_zeros(expr: sp.Expr) -> list[sp.Expr]:
         if zeros is sp.S.EmptySet:
             return []
     raise NoClosedForm(
-        f"the breakpoints where {expr} changes sign are not found in closed form; write the function as a Piecewise with "
-        "its breakpoints as numbers"
+        f"the breakpoints where {expr} changes sign are not found in closed form; write the function as a Piecewise "
+        "with its breakpoints as numbers"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy as sp
@@ -21,6 +21,9 @@ from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tre
 from kernalg.network.profile import Profile
 from kernalg.network.recursion import on_diagonal, on_opposites, on_pair, on_sphere
 from kernalg.network.sphere_tables import NetworkSpheres
+
+if TYPE_CHECKING:
+    from kernalg.compiled.operator import KernelOperator, Progress
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,32 @@ class Kernel:
     def diag(self, X: Any) -> np.ndarray:
         """K(x_i, x_i), shape (n,)."""
         return self._compiled.diagonal(X)[self.kind == "ntk"]
+
+    def operator(self, X: Any, Y: Any = None, *, progress: Progress = None) -> KernelOperator:
+        """The Gram matrix as a SciPy `LinearOperator` that computes its entries anew in every product.
+
+        For matrices that do not fit in memory: a product takes the time of a Gram matrix, for any number of columns,
+        and memory that does not depend on n. Products have the same bits for any number of threads.
+
+        Parameters
+        ----------
+        X, Y : (n, d) and (m, d) arrays of real numbers
+            Not to be changed while the operator is in use. Without `Y`, the operator is its own adjoint.
+        progress : bool or callable
+            True shows products that take more than two seconds on the standard error stream; a callable is called as
+            ``progress(done, total, text)``.
+
+        Examples
+        --------
+        >>> import kernalg as ka, numpy as np
+        >>> K = ka.mlp("relu", depth=1).ntk
+        >>> X = np.array([[1.0, 1.0], [1.0, -1.0]])
+        >>> (K.operator(X) @ np.array([1.0, -1.0])).round(6)
+        array([ 1.68169, -1.68169])
+        """
+        from kernalg.compiled.operator import KernelOperator
+
+        return KernelOperator(self._compiled, self.kind, X, Y, progress)
 
     def nngp_and_ntk(
         self, X: Any, Y: Any = None, *, out: tuple[np.ndarray, np.ndarray] | None = None
