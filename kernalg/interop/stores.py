@@ -45,7 +45,7 @@ def open_job(
     described = {"format": _FORMAT, "version": __version__, "result": result, "chunks": list(chunks), **job}
     try:
         group = zarr.open_group(store, mode="r+")
-    except FileNotFoundError:
+    except (FileNotFoundError, FileExistsError, NotADirectoryError):
         _refuse_occupied(store)
         group = zarr.create_group(store, attributes={"kernalg": described})
     except Exception as error:  # damaged JSON raises whatever its reader raises
