@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from itertools import islice
 from typing import Any
 
-from kernalg.interop.blocks import Rows, extra, one_thread
+from kernalg.errors import KernalgError
+from kernalg.interop.blocks import BlockKernel, Rows, extra, one_thread
+
+Submit = Callable[[Any], Any]
 
 
-def scatter(client: Any, rows: Rows) -> list[Any]:
-    """The blocks of rows in the memory of the workers."""
-    return [client.scatter(rows.block(i)) for i in range(rows.count)]
+def scatter(client: Any, entries: BlockKernel, left: Rows, right: Rows) -> tuple[Any, list[Any], list[Any]]:
+    """The kernel and the blocks of rows in the memory of the workers, as futures."""
+    blocks = [client.scatter(left.block(i)) for i in range(left.count)]
+    others = blocks if right is left else [client.scatter(right.block(j)) for j in range(right.count)]
+    return client.scatter(entries, broadcast=True), blocks, others
 
 
 def alone(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -20,12 +26,46 @@ def alone(work: Callable[..., Any], *arguments: Any) -> Any:
         return work(*arguments)
 
 
-def results(client: Any, submit: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """The results of `submit(item)`, a future, as they come; a few items for each thread are under way."""
+def results(client: Any, start: Callable[[], Submit], items: Iterable[Any]) -> Iterator[Any]:
+    """The results of all items as they come, in any order; a few for each thread are under way at a time.
+
+    `start` brings the data to the workers and returns what makes a future of an item. When a worker dies, the data it
+    held are gone: `start` is called again, and the items without a result are submitted again.
+
+    Raises
+    ------
+    KernalgError
+        This happened three times without a result in between.
+    """
+    remaining = dict.fromkeys(items)
+    losses = 0
+    while remaining:
+        try:
+            for item, result in _completed(client, start(), list(remaining)):
+                del remaining[item]
+                losses = 0
+                yield result
+        except CancelledError as error:
+            losses += 1
+            if losses == 3:
+                raise KernalgError(
+                    "workers of the cluster died three times without a result in between; their logs say why (memory, "
+                    "most often: choose smaller chunks). What is in the store stays there"
+                ) from error
+
+
+def _completed(client: Any, submit: Submit, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     waiting = iter(items)
-    window = 4 * max(1, sum(client.nthreads().values()))
-    running = extra("distributed").as_completed([submit(item) for item in islice(waiting, window)])
+    running = extra("distributed").as_completed()
+    item_of = {}
+
+    def send(count: int) -> None:
+        for item in islice(waiting, count):
+            future = submit(item)
+            item_of[future.key] = item
+            running.add(future)
+
+    send(4 * max(1, sum(client.nthreads().values())))
     for future in running:
-        yield future.result()
-        for item in islice(waiting, 1):
-            running.add(submit(item))
+        yield item_of.pop(future.key), future.result()
+        send(1)

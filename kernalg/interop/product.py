@@ -21,7 +21,7 @@ from kernalg.interop.blocks import (
     place,
     prepare,
 )
-from kernalg.interop.cluster import alone, results, scatter
+from kernalg.interop.cluster import Submit, alone, results, scatter
 from kernalg.interop.estimate import Estimate
 from kernalg.interop.stores import finished, location, open_job, record
 from kernalg.progress import Report
@@ -114,18 +114,20 @@ def gram_matvec(
             parts = (_part(entries, *arguments(i, j, rows, right.block(j))) for j in range(right.count))
             keep(i, _sum_in_order(parts))
     else:
-        blocks = scatter(client, left)
-        others = blocks if Y is None else scatter(client, right)
-        sent = client.scatter(entries, broadcast=True)
 
-        def submit(i: int) -> Any:
-            parts = [
-                client.submit(alone, _part, sent, *arguments(i, j, blocks[i], others[j]), pure=False)
-                for j in range(right.count)
-            ]
-            return client.submit(_panel, i, *parts, pure=False)
+        def start() -> Submit:
+            sent, blocks, others = scatter(client, entries, left, right)
 
-        for i, panel in results(client, submit, waiting):
+            def submit(i: int) -> Any:
+                parts = [
+                    client.submit(alone, _part, sent, *arguments(i, j, blocks[i], others[j]), pure=False)
+                    for j in range(right.count)
+                ]
+                return client.submit(_panel, i, *parts, pure=False)
+
+            return submit
+
+        for i, panel in results(client, start, waiting):
             keep(i, panel)
     return np.asarray(values[:]).reshape(left.shape[0], *vectors.shape[1:])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from kernalg.compiled.inputs import FloatArray
 from kernalg.interop.blocks import (
     SIDE,
@@ -16,7 +18,7 @@ from kernalg.interop.blocks import (
     place,
     prepare,
 )
-from kernalg.interop.cluster import alone, results, scatter
+from kernalg.interop.cluster import Submit, alone, results, scatter
 from kernalg.interop.estimate import Estimate
 from kernalg.interop.stores import finished, location, open_job, record
 from kernalg.progress import Report
@@ -93,15 +95,17 @@ def gram_to_zarr(
         for i, j in tiles:
             tell(_fill_chunk(entries, *arguments(i, j, left.block(i), right.block(j))))
         return values
-    blocks = scatter(client, left)
-    others = blocks if Y is None else scatter(client, right)
-    sent = client.scatter(entries, broadcast=True)
 
-    def submit(tile: tuple[int, int]) -> Any:
-        i, j = tile
-        return client.submit(alone, _fill_chunk, sent, *arguments(i, j, blocks[i], others[j]), pure=False)
+    def start() -> Submit:
+        sent, blocks, others = scatter(client, entries, left, right)
 
-    for found in results(client, submit, tiles):
+        def submit(tile: tuple[int, int]) -> Any:
+            i, j = tile
+            return client.submit(alone, _fill_chunk, sent, *arguments(i, j, blocks[i], others[j]), pure=False)
+
+        return submit
+
+    for found in results(client, start, tiles):
         tell(found)
     return values
 
@@ -127,6 +131,7 @@ def _fill_chunk(
     values[at] = block
     record(sums, (i, j), block)
     if mirrored:
-        values[at[::-1]] = block.T
-        record(sums, (j, i), block.T)
+        image = np.ascontiguousarray(block.T)
+        values[at[::-1]] = image
+        record(sums, (j, i), image)
     return False

@@ -1,13 +1,16 @@
 """Gram matrices in Dask, in Zarr stores and in products: the direct matrix, whatever happens on the way to it."""
 
+import os
 import pickle
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import dask.array as da
+import distributed
 import numpy as np
 import pytest
 import zarr
@@ -317,9 +320,8 @@ def test_an_interrupted_product_continues(tmp_path):
 
 
 def test_two_workers_do_the_same(tmp_path):
-    distributed = pytest.importorskip("distributed")
     X, log = data(60, 6), Log()
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
     with cluster, distributed.Client(cluster) as client:
         G = ka.gram_to_zarr(RELU, X, tmp_path / "g", chunks=16, client=client, progress=log)
         assert log.found_and_made == (0, 10)
@@ -327,12 +329,21 @@ def test_two_workers_do_the_same(tmp_path):
         ka.gram_to_zarr(RELU, X, tmp_path / "g", chunks=16, client=client, progress=log)
         assert log.found_and_made == (9, 1)
         lazy = ka.gram_dask(RELU, X, chunks=16).compute()
+        workers = client.run(os.getpid)
+
+        def kill(done, total, text):
+            log(done, total, text)
+            if done == 3:
+                os.kill(min(workers.values()), signal.SIGKILL)
+
+        H = ka.gram_to_zarr(RELU, X, tmp_path / "h", chunks=4, client=client, progress=kill)
+        assert log[-1][:2] == (120, 120)
         product = ka.gram_matvec(RELU, X, X, chunks=16, client=client)
         with pytest.raises(ka.DomainError, match=r"X\[16:32\]\[4, 1\] is nan"):
             X[20, 1] = np.nan
             ka.gram_dask(RELU, X, chunks=16).compute()
     X[20, 1] = data(60, 6)[20, 1]
-    for made in (G[:], lazy):
+    for made in (G[:], H[:], lazy):
         assert_close(made, RELU(X))
     assert_close(product, RELU(X) @ X)
 
