@@ -15,9 +15,13 @@ Submit = Callable[[Any], Any]
 
 def scatter(client: Any, entries: BlockKernel, left: Rows, right: Rows) -> tuple[Any, list[Any], list[Any]]:
     """The kernel and the blocks of rows in the memory of the workers, as futures."""
-    blocks = [client.scatter(left.block(i)) for i in range(left.count)]
-    others = blocks if right is left else [client.scatter(right.block(j)) for j in range(right.count)]
-    return client.scatter(entries, broadcast=True), blocks, others
+
+    def send(rows: Rows) -> list[Any]:
+        # Under a name of its own, not of its content: the cluster may just be forgetting the same rows of the last job.
+        return [client.scatter(rows.block(i), hash=False) for i in range(rows.count)]
+
+    blocks = send(left)
+    return client.scatter(entries, broadcast=True, hash=False), blocks, blocks if right is left else send(right)
 
 
 def alone(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -23,7 +23,7 @@ from kernalg.interop.blocks import (
 )
 from kernalg.interop.cluster import Submit, alone, results, scatter
 from kernalg.interop.estimate import Estimate
-from kernalg.interop.stores import finished, location, open_job, record
+from kernalg.interop.stores import finished, open_job, record
 from kernalg.progress import Report
 
 
@@ -89,7 +89,7 @@ def gram_matvec(
     sums = None
     if store is not None:
         job["v"] = described(columns.shape, checksum(columns).tobytes().hex())
-        values, sums = open_job(location(store), job, "product", shape, (side, shape[1]))
+        values, sums = open_job(store, job, "product", shape, (side, shape[1]))
     tell = Estimate("Product", left.count, progress)
     waiting = []
     for i in range(left.count):

@@ -42,6 +42,7 @@ def open_job(
         The store belongs to another job or to another version, is something else, or is damaged.
     """
     zarr = extra("zarr")
+    store = _location(store)
     described = {"format": _FORMAT, "version": __version__, "result": result, "chunks": list(chunks), **job}
     try:
         group = zarr.open_group(store, mode="r+")
@@ -49,19 +50,12 @@ def open_job(
         _refuse_occupied(store)
         group = zarr.create_group(store, attributes={"kernalg": described})
     except Exception as error:  # damaged JSON raises whatever its reader raises
-        raise DomainError(f"the store {_name(store)} cannot be read as Zarr ({error}). {_DELETE}") from error
+        raise DomainError(f"the store {store} cannot be read as Zarr ({error}). {_DELETE}") from error
     _compare(group.attrs.get("kernalg"), described, store)
     grid = tuple(-(-n // side) for n, side in zip(shape, chunks, strict=True))
     values = _array(group, result, shape, chunks, "float64", np.nan, store)
     sums = _array(group, "checksums", (*grid, 32), (1,) * len(grid) + (32,), "uint8", 0, store)
     return values, sums
-
-
-def location(store: Any) -> Any:
-    """`store`, as a path that means the same in every process."""
-    if isinstance(store, Path) or (isinstance(store, str) and "://" not in store):
-        return str(Path(store).expanduser().resolve())
-    return store
 
 
 def finished(values: Any, sums: Any, index: tuple[int, ...], at: tuple[slice, ...]) -> NDArray[np.float64] | None:
@@ -98,12 +92,12 @@ def _array(
         raise
     except Exception as error:
         problem = str(error)
-    raise DomainError(f"the array {name} of the store {_name(store)} is damaged ({problem}). {_DELETE}")
+    raise DomainError(f"the array {name} of the store {store} is damaged ({problem}). {_DELETE}")
 
 
 def _compare(found: Any, wanted: dict[str, Any], store: Any) -> None:
     if not isinstance(found, Mapping):
-        raise DomainError(f"the store {_name(store)} holds a Zarr group that is not a job of kernalg. {_DELETE}")
+        raise DomainError(f"the store {store} holds a Zarr group that is not a job of kernalg. {_DELETE}")
     different = [key for key in wanted if found.get(key, "missing") != wanted[key]]
     if "kernel" in different and "kernel_json" in different:
         different.remove("kernel_json")  # the kernel's name tells them apart
@@ -111,7 +105,7 @@ def _compare(found: Any, wanted: dict[str, Any], store: Any) -> None:
         said = "; ".join(
             f"{key}: {_short(found.get(key, 'missing'))} there, {_short(wanted[key])} asked for" for key in different
         )
-        raise DomainError(f"the store {_name(store)} belongs to another job ({said}). {_DELETE}")
+        raise DomainError(f"the store {store} belongs to another job ({said}). {_DELETE}")
 
 
 def _short(value: Any) -> str:
@@ -119,14 +113,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
+def _location(store: Any) -> Any:
+    """A path that means the same in every process; a URL or a zarr store as it is."""
+    if isinstance(store, Path) or (isinstance(store, str) and "://" not in store):
+        return Path(store).expanduser().resolve()
+    return store
+
+
 def _refuse_occupied(store: Any) -> None:
-    """A folder with other things in it is not ours to write into."""
-    place = Path(location(store)) if isinstance(location(store), str) and "://" not in location(store) else None
-    if place is None or not place.exists():
+    """A file, or a folder with other things in it than an interrupted first write, is not ours to write into."""
+    if not isinstance(store, Path) or not store.exists():
         return
-    if not place.is_dir() or any(not entry.name.endswith(".partial") for entry in place.iterdir()):
-        raise DomainError(f"{place} exists and is not a Zarr group; name a path that does not exist yet")
-
-
-def _name(store: Any) -> str:
-    return str(store)
+    if not store.is_dir() or any(not entry.name.endswith(".partial") for entry in store.iterdir()):
+        raise DomainError(f"{store} exists and is not a Zarr group; name a path that does not exist yet")

@@ -20,7 +20,7 @@ from kernalg.interop.blocks import (
 )
 from kernalg.interop.cluster import Submit, alone, results, scatter
 from kernalg.interop.estimate import Estimate
-from kernalg.interop.stores import finished, location, open_job, record
+from kernalg.interop.stores import finished, open_job, record
 from kernalg.progress import Report
 
 
@@ -44,9 +44,10 @@ def gram_to_zarr(
     ----------
     K : Kernel or DotProductKernel
     X, Y : (n, d) and (m, d) arrays: NumPy, memmap, Zarr or Dask
-        Read a block of rows at a time.
+        Read a block of rows at a time, more than once: persist a Dask array whose blocks are costly.
     store : path, URL or zarr store
         A group is made there, with the arrays "gram" and "checksums"; its attribute "kernalg" describes the job.
+        A killed job may leave a file *.partial, which nobody reads.
     chunks : int
         Side of the square chunks. Memory: a few chunks of 8 chunks^2 bytes, and two blocks of rows.
     client : distributed.Client, optional
@@ -84,16 +85,19 @@ def gram_to_zarr(
     left, right = checked_pair(X, Y, side)
     entries, job = prepare(K, left, right)
     shape = (left.shape[0], right.shape[0])
-    values, sums = open_job(location(store), job, "gram", shape, (side, side))
-    tiles = [(i, j) for i in range(left.count) for j in range(i + 1 if Y is None else right.count)]
+    values, sums = open_job(store, job, "gram", shape, (side, side))
+    columns = [range(i + 1 if Y is None else right.count) for i in range(left.count)]
+    tiles = [(i, j) for i in range(left.count) for j in columns[i]]
     tell = Estimate("Gram matrix", len(tiles), progress)
 
     def arguments(i: int, j: int, rows: Any, others: Any) -> tuple[Any, ...]:
         return values, sums, (i, j), (left.span(i), right.span(j)), Y is None, rows, others
 
     if client is None:
-        for i, j in tiles:
-            tell(_fill_chunk(entries, *arguments(i, j, left.block(i), right.block(j))))
+        for i in range(left.count):
+            rows = left.block(i)
+            for j in columns[i]:
+                tell(_fill_chunk(entries, *arguments(i, j, rows, right.block(j))))
         return values
 
     def start() -> Submit:
