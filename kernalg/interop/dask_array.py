@@ -62,35 +62,32 @@ def gram_dask(K: AnyKernel, X: Any, Y: Any = None, *, chunks: int | None = None)
     >>> X = np.eye(4)
     >>> G = ka.gram_dask(K, X, chunks=2)                      # doctest: +SKIP
     >>> G.numblocks, float(G.sum().compute(scheduler="threads"))   # doctest: +SKIP
-    ((2, 2), 6.3...)
+    ((2, 2), 7.18...)
     """
     K = checked_kernel(K)
     side = None if chunks is None else checked_side(chunks)
     left = _dask_rows(X, "X", side)
     right = left if Y is None else _dask_rows(Y, "Y", side)
     checked_pair(left, right, 1)  # equal columns
-    dimension = left.shape[1]
     name = "kernalg-gram-" + extra("dask.base").tokenize(__version__, K.to_json(), left.name, right.name, Y is None)
     graph: dict[Any, Any] = {}
-    norms = []
-    for side_name, rows in [("X", left)] if Y is None else [("X", left), ("Y", right)]:
-        spans = _spans(rows.chunks[0])
-        for i, span in enumerate(spans):
-            graph[f"{name}-norms-{side_name}", i] = (
-                partial(squared_norms, name=label(side_name, span)),
-                (rows.name, i, 0),
-            )
-        norms.append([(f"{name}-norms-{side_name}", i) for i in range(len(spans))])
+    spans = {"X": _spans(left.chunks[0]), "Y": _spans(right.chunks[0])}
+    other = "X" if Y is None else "Y"
+    norms = {}
+    for letter, rows in {"X": left, other: right}.items():
+        norms[letter] = [(f"{name}-norms-{letter}", i) for i in range(len(spans[letter]))]
+        for i, span in enumerate(spans[letter]):
+            graph[norms[letter][i]] = (partial(squared_norms, name=label(letter, span)), (rows.name, i, 0))
     route = (f"{name}-route", 0)
-    graph[route] = (partial(_route, K, dimension), norms[0], norms[-1])
-    for i, down in enumerate(_spans(left.chunks[0])):
-        for j, along in enumerate(_spans(right.chunks[0])):
+    graph[route] = (partial(_route, K, left.shape[1]), norms["X"], norms[other])
+    for i, down in enumerate(spans["X"]):
+        for j, along in enumerate(spans[other]):
             if Y is None and j > i:
                 graph[name, i, j] = (np.transpose, (name, j, i))
                 continue
-            work = partial(_block, K, place(down, along, "X" if Y is None else "Y"))
-            other = () if Y is None and i == j else ((right.name, j, 0),)
-            graph[name, i, j] = (work, route, (left.name, i, 0), *other)
+            work = partial(_block, K, place(down, along, other))
+            columns = () if Y is None and i == j else ((right.name, j, 0),)
+            graph[name, i, j] = (work, route, (left.name, i, 0), *columns)
     layers = extra("dask.highlevelgraph").HighLevelGraph.from_collections(name, graph, dependencies=[left, right])
     chunking = (left.chunks[0], right.chunks[0])
     return extra("dask.array").Array(layers, name, chunks=chunking, dtype=np.float64, meta=np.empty((0, 0)))
