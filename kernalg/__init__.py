@@ -56,6 +56,9 @@ _HOME = {
     "certify": "certify.agreement",
     "Derivation": "derivation.steps",
     "derivation": "derivation.engine",
+    "gram_dask": "interop.dask_array",
+    "gram_matvec": "interop.product",
+    "gram_to_zarr": "interop.zarr_gram",
 }
 
 __all__ = sorted([*_HOME, "__version__"])
@@ -99,6 +102,9 @@ if TYPE_CHECKING:
         PrecisionError,
     )
     from kernalg.formula import parse
+    from kernalg.interop.dask_array import gram_dask
+    from kernalg.interop.product import gram_matvec
+    from kernalg.interop.zarr_gram import gram_to_zarr
     from kernalg.learning.eigenlearning import LearningCurve, learning_curve
     from kernalg.learning.large_regression import RidgeRegression, ridge_regression
     from kernalg.network.dot_product import dot_product_kernel

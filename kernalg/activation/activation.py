@@ -337,6 +337,10 @@ class Activation:
         tree = read_object(text, "kernalg.Activation", ["expr", "name"])
         return cls(from_json(tree["expr"]), str(tree["name"]))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the JSON text: what was derived carries functions, which do not pickle."""
+        return Activation.from_json, (self.to_json(),)
+
     def __repr__(self) -> str:
         same = self.name == str(self.expr)
         return f"Activation({self.expr})" if same else f"Activation({self.name}: {self.expr})"

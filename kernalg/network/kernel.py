@@ -161,9 +161,18 @@ class Kernel:
             raise DomainError(f"the kind of a network kernel is 'nngp' or 'ntk', not {tree['kind']!r}")
         return cls(layers_from_tree(tree["layers"]), tree["kind"])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the JSON text: activations carry functions, which do not pickle."""
+        return _from_text, (self.to_json(),)
+
     def __repr__(self) -> str:
         inside = ", ".join(repr(layer) if isinstance(layer, Dense) else layer.name for layer in self.layers)
         return f"<{self.kind.upper()} of serial({inside})>"
+
+
+@lru_cache(maxsize=64)
+def _from_text(text: str) -> Kernel:
+    return Kernel.from_json(text)
 
 
 def _free_symbols(layers: tuple[Layer, ...]) -> list[str]:

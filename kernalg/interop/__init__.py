@@ -1,0 +1,1 @@
+"""Kernels in other people's tools."""
