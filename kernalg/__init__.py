@@ -56,6 +56,9 @@ _HOME = {
 
 __all__ = sorted([*_HOME, "__version__"])
 
+# Names that need an optional package; `from kernalg import *` works without it.
+_EXTRA = {"NetworkKernel": "interop.scikit_learn"}
+
 # Four rooms bear the name of their main function (`ka.activation(...)` lives in kernalg/activation/). Python binds a
 # subpackage to its parent when it is first imported; import them now (they are empty), and unbind them, so that the
 # attribute is the function for good.
@@ -65,7 +68,7 @@ for _room in ("activation", "certify", "derivation", "spectrum"):
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
+    home = _HOME.get(name) or _EXTRA.get(name)
     if home is None:
         raise AttributeError(f"module 'kernalg' has no attribute {name!r}")
     value = getattr(import_module(f"kernalg.{home}"), name)
@@ -74,7 +77,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return sorted([*__all__, *_EXTRA])
 
 
 if TYPE_CHECKING:
@@ -95,6 +98,7 @@ if TYPE_CHECKING:
         PrecisionError,
     )
     from kernalg.formula import parse
+    from kernalg.interop.scikit_learn import NetworkKernel
     from kernalg.learning.eigenlearning import LearningCurve, learning_curve
     from kernalg.network.dot_product import dot_product_kernel
     from kernalg.network.kernel import Kernel

@@ -1,0 +1,1 @@
+"""Our kernels in other people's tools."""
