@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
 import sympy as sp
 
@@ -51,7 +53,9 @@ def variance_gradient(
 
         chunks = range(0, n, _CHUNK_ROWS)
         share(prepare, chunks)
-        _refuse(~np.isfinite(diagonal).all(axis=1), "the kernel of X[{0}] with itself")
+        finite = np.isfinite(diagonal).all(axis=1)
+        if not finite.all():
+            _refuse(f"X[{np.argmin(finite)}] with itself")
         Q, Hw, Hb = (np.ascontiguousarray(states[:, :, part].T) for part in (0, 2, 4))
         roots, products = np.sqrt(start[:, 0]), X @ X.T
         w, b = float(variances[0]), float(variances[2])
@@ -64,22 +68,29 @@ def variance_gradient(
                 rows, columns = np.nonzero(wrong)
                 found = np.empty((rows.size, 2))
                 exact.refine(X, rows + first, columns.copy(), variances, ntk, states, diagonal, found)
+                good = np.isfinite(found).all(axis=1)
+                if not good.all():
+                    at = np.argmin(good)
+                    _refuse(f"X[{rows[at] + first}] with X[{columns[at]}]")
                 G[rows + first, columns] = found
 
         share(work, chunks)
-    lower = np.tril_indices(n, -1)
-    _refuse(~np.isfinite(G[lower]).all(axis=1), "the kernel of X[{0}] with X[{1}]", *lower)
-    G[lower[::-1]] = G[lower]
-    G[np.arange(n), np.arange(n)] = diagonal
-    G *= readout_w_var
+
+        def mirror(first: int) -> None:
+            last = min(first + _CHUNK_ROWS, n)
+            i, j = np.tril_indices(last - first, -1)
+            G[first + j, first + i] = G[first + i, first + j]
+            G[first:last, last:] = G[last:, first:last].swapaxes(0, 1)
+            G[range(first, last), range(first, last)] = diagonal[first:last]
+
+        share(mirror, chunks)
+    if readout_w_var != 1:
+        G *= readout_w_var
     return G
 
 
-def _refuse(wrong: np.ndarray, what: str, *indices: np.ndarray) -> None:
-    if wrong.any():
-        first = np.flatnonzero(wrong)[0]
-        place = what.format(*(index[first] for index in indices or (np.arange(wrong.size),)))
-        raise DomainError(
-            f"{place} has no finite derivative by the variances: it is beyond the range of float64, or the formulas "
-            "have no value there. Tighten the bounds of the variances, rescale the data, or remove one of the rows"
-        )
+def _refuse(entry: str) -> NoReturn:
+    raise DomainError(
+        f"the kernel of {entry} has no finite derivative by the variances: it is beyond the range of float64, or the "
+        "formulas have no value there. Tighten the bounds of the variances, rescale the data, or remove one of the rows"
+    )

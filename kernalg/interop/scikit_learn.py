@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +12,7 @@ import sympy as sp
 
 from kernalg.activation.activation import Activation, activation
 from kernalg.compiled.gram import CompiledProgram
-from kernalg.compiled.inputs import FloatArray
+from kernalg.compiled.inputs import FloatArray, data_matrix
 from kernalg.compiled.layer_program import LayerProgram
 from kernalg.compiled.variance_gradient import variance_gradient
 from kernalg.errors import DomainError, MissingExtra
@@ -28,7 +29,7 @@ except ImportError as error:
     ) from error
 
 
-class NetworkKernel(ScikitLearnKernel):  # type: ignore[misc]
+class NetworkKernel(ScikitLearnKernel):
     r"""The kernel of an infinitely wide fully connected network, for scikit-learn.
 
     The kernel of ``ka.mlp(activation, depth, w_var=weight_variance, b_var=bias_variance, readout=…)``: `depth` hidden
@@ -133,18 +134,20 @@ class NetworkKernel(ScikitLearnKernel):  # type: ignore[misc]
             A parameter out of range, inputs that are not finite real matrices, or a gradient asked for with `Y`.
         """
         if eval_gradient and Y is not None:
-            raise DomainError("eval_gradient=True needs Y=None: the gradient is that of the matrix of X against itself")
-        X = np.atleast_2d(X)
-        Y = None if Y is None else np.atleast_2d(Y)
-        if Y is X:
-            Y = None
-        K: FloatArray = self._functions()[0](X, Y)
-        return (K, self._gradient(X, K)) if eval_gradient else K
+            raise DomainError("eval_gradient=True needs Y not given: the gradient is of the matrix of X with itself")
+        left = data_matrix(np.atleast_2d(X), "X")
+        right = None if Y is None or Y is X else data_matrix(np.atleast_2d(Y), "Y")
+        kernel, _ = self._functions()
+        with self._where():
+            K = kernel(left, right)
+            return (K, self._gradient(left, K)) if eval_gradient else K
 
     def diag(self, X: Any) -> FloatArray:
         """K(x, x) of every row: bit for bit the diagonal of ``self(X)``."""
-        diagonal: FloatArray = self._functions()[1](np.atleast_2d(X))
-        return diagonal
+        rows = data_matrix(np.atleast_2d(X), "X")
+        _, diagonal = self._functions()
+        with self._where():
+            return diagonal(rows)
 
     def is_stationary(self) -> bool:
         """No: it depends on more than x - x'."""
@@ -185,11 +188,24 @@ class NetworkKernel(ScikitLearnKernel):  # type: ignore[misc]
         factor, shift = float(readout_w) * float(w) ** degree, float(readout_b)
         return lambda X, Y: factor * kernel(X, Y) + shift, lambda X: factor * kernel.diag(X) + shift
 
+    @contextmanager
+    def _where(self) -> Iterator[None]:
+        """Say which variances did it, for they may be an optimiser's."""
+        try:
+            yield
+        except DomainError as error:
+            raise DomainError(
+                f"{error}\n    This is {self!r}; if an optimiser chose these variances, narrow their bounds"
+            ) from error
+
     def _gradient(self, X: FloatArray, K: FloatArray) -> FloatArray:
         phi, w, b, readout_w, readout_b = self._network()
         # (log w, log b), in alphabetical order of the names: b first
-        columns = [p for p, h in enumerate([self.hyperparameter_weight_variance, self.hyperparameter_bias_variance])
-                   if not h.fixed][::-1]
+        columns = [
+            p
+            for p, h in enumerate([self.hyperparameter_weight_variance, self.hyperparameter_bias_variance])
+            if not h.fixed
+        ][::-1]
         degree = self._degree()
         if not columns:
             return np.empty((*K.shape, 0))

@@ -45,7 +45,9 @@ def _derivatives(k: sp.Expr, f: Pieces) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
     k are not. It leaves delta functions out, which matters for a jump at t != 0 (at 0 the factor u removes it).
     """
     slope = differentiate(f)
-    jumps = [t for t, left, right in zip(f.breakpoints, f.branches, f.branches[1:], strict=False) if _jump(left, right, t)]
+    jumps = [
+        t for t, left, right in zip(f.breakpoints, f.branches, f.branches[1:], strict=False) if _jump(left, right, t)
+    ]
     k_c = sp.diff(k, c) if jumps else expectation(from_pieces(slope), from_pieces(slope))
     if any(t != 0 for t in jumps):
         k_1 = 2 * q1 * sp.diff(k, q1) + c * k_c
