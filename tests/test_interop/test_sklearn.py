@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -347,6 +349,13 @@ def test_grid_search_and_cross_validation():
     pipe = make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel(), optimizer=None, alpha=1e-4))
     pipe.set_params(gaussianprocessregressor__kernel__depth=1)
     assert cross_val_score(pipe, X, y, cv=3).min() > 0.85
+
+
+def test_the_example_of_the_page_prints_what_it_says(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "scikit_learn.md").read_text(encoding="utf-8")
+    (code,), (printed,) = (re.findall(rf"```{block}\n(.*?)```", page, flags=re.DOTALL) for block in ("python", "text"))
+    exec(code, {})  # noqa: S102, our own page
+    assert capsys.readouterr().out == printed
 
 
 # -- bad input ------------------------------------------------------------------------------------
