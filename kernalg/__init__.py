@@ -31,6 +31,7 @@ _HOME = {
     "Activation": "activation.activation",
     "activation": "activation.activation",
     "activations": "activation.activation",
+    "describe": "activation.activation",
     "exp_normalized": "activation.kernel_map",
     "Dual": "activation.dual",
     "cross_dual": "activation.activation",
@@ -63,6 +64,9 @@ _HOME = {
 
 __all__ = sorted([*_HOME, "__version__"])
 
+# Names that need an optional package; `from kernalg import *` works without it.
+_EXTRA = {"NetworkKernel": "interop.scikit_learn"}
+
 # Four rooms bear the name of their main function (`ka.activation(...)` lives in kernalg/activation/). Python binds a
 # subpackage to its parent when it is first imported; import them now (they are empty), and unbind them, so that the
 # attribute is the function for good.
@@ -72,7 +76,7 @@ for _room in ("activation", "certify", "derivation", "spectrum"):
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
+    home = _HOME.get(name) or _EXTRA.get(name)
     if home is None:
         raise AttributeError(f"module 'kernalg' has no attribute {name!r}")
     value = getattr(import_module(f"kernalg.{home}"), name)
@@ -81,11 +85,11 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return sorted([*__all__, *_EXTRA])
 
 
 if TYPE_CHECKING:
-    from kernalg.activation.activation import Activation, activation, activations, cross_dual
+    from kernalg.activation.activation import Activation, activation, activations, cross_dual, describe
     from kernalg.activation.dual import Dual
     from kernalg.activation.kernel_map import exp_normalized
     from kernalg.certify.agreement import certify
@@ -104,6 +108,7 @@ if TYPE_CHECKING:
     from kernalg.formula import parse
     from kernalg.interop.dask_array import gram_dask
     from kernalg.interop.product import gram_matvec
+    from kernalg.interop.scikit_learn import NetworkKernel
     from kernalg.interop.zarr_gram import gram_to_zarr
     from kernalg.learning.eigenlearning import LearningCurve, learning_curve
     from kernalg.learning.large_regression import RidgeRegression, ridge_regression

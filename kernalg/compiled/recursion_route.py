@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import ModuleType
 
 import numpy as np
@@ -75,19 +75,19 @@ class RecursionRoute:
             [[*double_double(w), *double_double(b), float(g)] for w, b, g in weights], dtype=np.float64
         ).reshape(len(kinds), 5)
 
-    @cached_property
+    @property
     def _float64_module(self) -> ModuleType:
-        return load(gram_text(self.formulas))
+        return _float64_module(tuple(self.formulas))
 
     @cached_property
     def _offsets(self) -> NDArray[np.int64]:
         """Where the features of each step begin; column 0 is the square root of the input variance."""
-        widths = [feature_width(step) for step in self.formulas]
+        widths = [_width(step) for step in self.formulas]
         return np.cumsum([1, *(widths[kind] if kind >= 0 else 0 for kind in self._kinds)], dtype=np.int64)
 
-    @cached_property
+    @property
     def _refine_module(self) -> ModuleType:
-        return load(refine_text(self.formulas))
+        return _refine_module(tuple(self.formulas))
 
     @cached_property
     def _float_dense(self) -> FloatArray:
@@ -184,3 +184,19 @@ class RecursionRoute:
         found = np.empty((distinct.size, 2))
         self._refine_module.squares(X, distinct, found)
         return found[inverse]
+
+
+# One text for all variances and depths: an optimiser that changes them at every step waits for no formula.
+@lru_cache(maxsize=64)
+def _float64_module(formulas: tuple[DualStep, ...]) -> ModuleType:
+    return load(gram_text(formulas))
+
+
+@lru_cache(maxsize=64)
+def _refine_module(formulas: tuple[DualStep, ...]) -> ModuleType:
+    return load(refine_text(formulas))
+
+
+@lru_cache(maxsize=64)
+def _width(step: DualStep) -> int:
+    return feature_width(step)
