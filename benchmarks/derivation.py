@@ -62,9 +62,8 @@ def main() -> None:
     for derived, valued, name, closed in sorted(rows, reverse=True):
         print(f"| {name} | {derived:.3f} | {valued:.3f} | {closed} |")
     with_form = [r for r in rows if r[3] == "yes"]
-    print(
-        f"\nWhole catalogue, {len(rows)} rows: {sum(r[0] for r in rows):.2f} s; slowest {max(r[0] for r in rows):.2f} s."
-    )
+    slowest = max(r[0] for r in rows)
+    print(f"\nWhole catalogue, {len(rows)} rows: {sum(r[0] for r in rows):.2f} s; slowest {slowest:.2f} s.")
     print(
         f"Values: slowest with a closed form {max(r[1] for r in with_form):.3f} s, "
         f"slowest without {max(r[1] for r in rows if r[3] == 'no'):.3f} s.\n"

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from kernalg.compiled.gram_source import gram_text
-from kernalg.compiled.inputs import FloatArray, data_matrix, data_pair, output_matrix
+from kernalg.compiled.inputs import FloatArray, data_matrix, data_pair, output_matrix, result_type
 from kernalg.compiled.layer_program import DualStep, LayerProgram
 from kernalg.compiled.memory import check_result_fits
 from kernalg.compiled.profile_route import ProfileRoute, loops
@@ -34,6 +34,7 @@ _PANEL_ROWS = 256
 _CHUNK_ROWS = 32
 _PANEL_ENTRIES = 2**22
 _THREADED_ENTRIES = 20_000
+_ROUNDED_ROWS = 512
 # Rows are on one sphere when their squared norms differ by less than this share: the rounding of a normalisation.
 _ONE_SPHERE = 4e-15
 
@@ -57,7 +58,8 @@ def compile_program(program: LayerProgram) -> CompiledProgram:
 class CompiledProgram:
     """The two kernels of a layer program as functions of arrays of rows.
 
-    Every method takes `X` of shape (n, d) and optionally `Y` of shape (m, d), real and finite, one input a row.
+    Every method takes `X` of shape (n, d) and optionally `Y` of shape (m, d), real and finite, one input a row. Inputs
+    of float32 give results of float32; they are computed in float64 all the same, and rounded once.
     Zero rows are accepted where the formulas have a limit.
     """
 
@@ -87,9 +89,10 @@ class CompiledProgram:
         """
         left, right, shape = self._inputs(X, Y)
         first, second = (None, None) if out is None else _pair(out)
-        check_result_fits(shape, (first is None) + (second is None))
-        K = output_matrix(first, shape, "out[0]")
-        T = output_matrix(second, shape, "out[1]")
+        dtype = result_type(X, Y)
+        check_result_fits(shape, (first is None) + (second is None), dtype)
+        K = output_matrix(first, shape, "out[0]", dtype)
+        T = output_matrix(second, shape, "out[1]", dtype)
         if np.shares_memory(K, T):
             raise DomainError("out[0] and out[1] overlap; give two separate arrays")
         self._fill(left, right, K, T)
@@ -98,16 +101,16 @@ class CompiledProgram:
     def nngp(self, X: Any, Y: Any = None, out: Any = None) -> FloatArray:
         """The NNGP kernel, shape (n, m)."""
         left, right, shape = self._inputs(X, Y)
-        check_result_fits(shape, int(out is None))
-        K = output_matrix(out, shape, "out")
+        check_result_fits(shape, int(out is None), result_type(X, Y))
+        K = output_matrix(out, shape, "out", result_type(X, Y))
         self._fill(left, right, K, None)
         return K
 
     def ntk(self, X: Any, Y: Any = None, out: Any = None) -> FloatArray:
         """The NTK, shape (n, m); the NNGP kernel is never stored whole."""
         left, right, shape = self._inputs(X, Y)
-        check_result_fits(shape, int(out is None))
-        T = output_matrix(out, shape, "out")
+        check_result_fits(shape, int(out is None), result_type(X, Y))
+        T = output_matrix(out, shape, "out", result_type(X, Y))
         self._fill(left, right, None, T)
         return T
 
@@ -180,7 +183,10 @@ class CompiledProgram:
         prepared = self.prepare(X, Y, T is not None)
         n, m = prepared.shape
         with threads(n * m > _THREADED_ENTRIES) as share:
-            prepared.tile(range(n), range(m), K, T, share)
+            if all(matrix is None or matrix.dtype == np.float64 for matrix in (K, T)):
+                prepared.tile(range(n), range(m), K, T, share)
+            else:
+                _rounded(prepared, K, T, share)
 
     @cached_property
     def error(self) -> tuple[float, float] | None:
@@ -231,6 +237,27 @@ class Prepared:
                 if matrix is not None:
                     np.fill_diagonal(matrix, diagonal)
                     share(partial(_mirror, matrix), range(0, len(rows), _CHUNK_ROWS))
+
+
+def _rounded(prepared: Prepared, K: FloatArray | None, T: FloatArray | None, share: Share) -> None:
+    """Fill matrices of float32: tiles in float64, rounded when they are done."""
+    n, m = prepared.shape
+    symmetric = prepared.left is prepared.right
+    for start in range(0, n, _ROUNDED_ROWS):
+        rows = range(start, min(start + _ROUNDED_ROWS, n))
+        for columns in (range(start), rows) if symmetric else (range(m),):
+            if not columns:
+                continue
+            tiles = [None if matrix is None else np.empty((len(rows), len(columns))) for matrix in (K, T)]
+            prepared.tile(rows, columns, tiles[0], tiles[1], share)
+            for matrix, tile in zip((K, T), tiles, strict=True):
+                if matrix is None or tile is None:
+                    continue
+                if matrix.dtype == np.float32 and np.abs(tile).max() > np.finfo(np.float32).max:
+                    raise DomainError("entries are beyond the range of float32 (3.4e38); give float64 inputs")
+                matrix[rows.start : rows.stop, columns.start : columns.stop] = tile
+                if symmetric and columns != rows:
+                    matrix[columns.start : columns.stop, rows.start : rows.stop] = tile.T
 
 
 def _by_profile(share: Share, route: ProfileRoute, left: Any, right: Any, K: Any, T: Any, lower: bool) -> None:

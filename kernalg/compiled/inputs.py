@@ -78,8 +78,14 @@ def data_pair(X: Any, Y: Any) -> tuple[FloatArray, FloatArray | None]:
     return left, right
 
 
-def output_matrix(out: Any, shape: tuple[int, int], name: str) -> FloatArray:
-    """`out`, or a new array when it is None, as a C-contiguous float64 array of `shape`.
+def result_type(*inputs: Any) -> type[np.float32] | type[np.float64]:
+    """float32 for inputs that are all float32 arrays, else float64."""
+    given = [x for x in inputs if x is not None]
+    return np.float32 if all(getattr(x, "dtype", None) == np.float32 for x in given) else np.float64
+
+
+def output_matrix(out: Any, shape: tuple[int, int], name: str, dtype: type = np.float64) -> FloatArray:
+    """`out`, or a new array of `dtype` when it is None, as a C-contiguous array of `shape`.
 
     Raises
     ------
@@ -87,10 +93,12 @@ def output_matrix(out: Any, shape: tuple[int, int], name: str) -> FloatArray:
         Wrong type, shape or memory layout, or read-only.
     """
     if out is None:
-        return np.empty(shape)
-    if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != shape:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray) or out.dtype not in (np.float64, np.float32) or out.shape != shape:
         given = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise DomainError(f"{name} is {given}; a float64 array of shape {shape} is needed, e.g. np.empty({shape})")
+        raise DomainError(
+            f"{name} is {given}; a float64 (or float32) array of shape {shape} is needed, e.g. np.empty({shape})"
+        )
     if not out.flags.c_contiguous or not out.flags.writeable:
         raise DomainError(f"{name} must be writeable and C-contiguous (rows stored one after the other); it is not")
     return out.view(np.ndarray)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+
 from kernalg.errors import DomainError
 
 
@@ -17,15 +19,15 @@ def available_memory() -> int | None:
     return min(limits, default=None)
 
 
-def check_result_fits(shape: tuple[int, int], matrices: int = 1) -> None:
-    """Refuse results of float64 that would not fit in memory.
+def check_result_fits(shape: tuple[int, int], matrices: int = 1, dtype: type = np.float64) -> None:
+    """Refuse results that would not fit in memory.
 
     Raises
     ------
     DomainError
         With the size, and the calls that do without storing the matrix.
     """
-    needed = 8 * shape[0] * shape[1] * matrices
+    needed = np.dtype(dtype).itemsize * shape[0] * shape[1] * matrices
     if needed < 2**28:  # not worth reading a file for
         return
     left = available_memory()

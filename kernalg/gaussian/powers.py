@@ -61,6 +61,9 @@ class Power:
 
 Powers = tuple[Power, ...]
 
+# E |u|^p leaves the range of float64 at p = 300, and an integer power has p/2 terms.
+MOST = 200
+
 
 def sides(parts: Pieces) -> tuple[sp.Expr, sp.Expr] | None:
     """t -> f(-t) and t -> f(t) for t > 0, when 0 is the only breakpoint or there is none; logarithms are expanded."""
@@ -115,6 +118,8 @@ def recognise(parts: Pieces) -> Powers | None:
         return None
     left, right = (one_sided_terms(side) for side in found)
     if left is None or right is None:
+        return None
+    if any(p.is_number and p > MOST for p in (*left, *right)):
         return None
     powers = collect(
         Power(p, right.get(p, sp.S.Zero), left.get(p, sp.S.Zero))

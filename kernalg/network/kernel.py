@@ -55,12 +55,13 @@ class Kernel:
         return _compiled(self.layers)
 
     def __call__(self, X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
-        """The Gram matrix K(x_i, y_j), float64, shape (n, m); symmetric to the last bit when `Y` is not given.
+        """The Gram matrix K(x_i, y_j), shape (n, m); symmetric to the last bit when `Y` is not given.
 
         Parameters
         ----------
         X, Y : (n, d) and (m, d) arrays of real numbers
-        out : (n, m) float64 array, optional
+            The result is float64, or float32 when the inputs are (computed in float64 and rounded once).
+        out : (n, m) float64 or float32 array, optional
             Filled and returned.
         """
         run = self._compiled.ntk if self.kind == "ntk" else self._compiled.nngp

@@ -11,7 +11,7 @@ from flint import arb
 from kernalg.compiled.gram import CompiledProgram, compile_program
 from kernalg.compiled.layer_program import LayerProgram
 from kernalg.enclosure.balls import precision
-from kernalg.errors import NoClosedForm
+from kernalg.errors import DomainError, NoClosedForm
 from kernalg.network.layers import Dense
 from kernalg.network.network import mlp, serial
 from kernalg.network.recursion import on_pair
@@ -202,3 +202,21 @@ def test_values_without_closed_forms_at_unequal_variances():
     net = mlp("softplus", depth=1, w_var=2)
     exact = net.layers[1].dual.value(2, 3, -1, digits=20)
     assert abs(net.nngp.value(1, "3/2", "-1/2", digits=18) - exact) < 1e-17
+
+
+@pytest.mark.parametrize("name", ["relu", "erf"])
+def test_float32_is_rounded_float64(name):
+    X = awkward_rows().astype(np.float32)
+    X = np.vstack([X, np.random.default_rng(5).normal(size=(600, 6)).astype(np.float32)])
+    kernel = mlp(name, depth=3, w_var=2).ntk
+    K, T = kernel.nngp_and_ntk(X)
+    exact = kernel.nngp_and_ntk(X.astype(np.float64))
+    assert K.dtype == T.dtype == np.float32
+    for rounded, full in zip((K, T), exact, strict=True):
+        np.testing.assert_allclose(rounded, full, rtol=1.2e-7, atol=1e-12)
+        np.testing.assert_array_equal(rounded, rounded.T)
+    np.testing.assert_array_equal(kernel(X, X[:3]), kernel(X.astype(np.float64), X[:3].astype(np.float64)).astype("f4"))
+    out = np.empty((len(X), len(X)))
+    np.testing.assert_array_equal(kernel(X, out=out), exact[1])
+    with pytest.raises(DomainError, match="beyond the range of float32"):
+        mlp("squared_relu", depth=2).nngp(X * np.float32(1e8))
