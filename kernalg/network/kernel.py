@@ -62,6 +62,12 @@ class Kernel:
         X, Y : (n, d) and (m, d) arrays of real numbers
         out : (n, m) float64 array, optional
             Filled and returned.
+
+        Raises
+        ------
+        DomainError
+            Inputs that are not finite real (n, d) arrays, or a matrix that does not fit in memory: `operator` does
+            without it.
         """
         run = self._compiled.ntk if self.kind == "ntk" else self._compiled.nngp
         return run(X, Y, out=out)

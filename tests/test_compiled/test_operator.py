@@ -129,7 +129,7 @@ def test_callers_in_several_threads_and_blas_as_it_was(kernels):
 def test_forked_in_the_middle_of_a_product():
     """The child has no thread that would ever finish the parent's product."""
     script = """
-import os, threading, time, numpy as np, kernalg as ka
+import os, signal, threading, time, numpy as np, kernalg as ka
 X = np.random.default_rng(0).standard_normal((6000, 5))
 A, B = (ka.mlp("relu").ntk.operator(rows) for rows in (X, X[:300]))
 expected = B @ X[:300]
@@ -139,6 +139,7 @@ time.sleep(0.05)
 assert worker.is_alive()
 child = os.fork()
 if child == 0:
+    signal.alarm(30)
     os._exit(0 if np.array_equal(B @ X[:300], expected) else 1)
 assert os.waitpid(child, 0)[1] == 0
 worker.join()
