@@ -74,6 +74,8 @@ def test_against_others(kernels, name, shape):
     np.testing.assert_allclose(A.T @ W, dense.T @ W, rtol=0, atol=1e-13 * dense.max())
     np.testing.assert_allclose(A.rmatvec(W[:, 0]), dense.T @ W[:, 0], rtol=0, atol=1e-13 * dense.max())
     np.testing.assert_allclose(A.H.H @ V, A @ V, rtol=0, atol=0)
+    with pytest.raises(DomainError, match="has no diagonal"):
+        A.diagonal()
 
 
 def test_rows_on_a_sphere_take_the_table(kernels):
