@@ -24,6 +24,7 @@ from kernalg.compiled.gram import CompiledProgram, Prepared
 from kernalg.compiled.gram_source import BLOCK
 from kernalg.compiled.inputs import FloatArray, data_pair
 from kernalg.compiled.threads import in_order, serial
+from kernalg.errors import DomainError
 from kernalg.progress import Report, reporter
 
 Progress = Report | bool | None
@@ -61,7 +62,9 @@ class KernelOperator(LinearOperator):
         return self._prepared.left is self._prepared.right
 
     def diagonal(self) -> FloatArray:
-        """The kernel of every input with itself, for X against itself."""
+        """The kernel of every input with itself, for X against itself (DomainError otherwise)."""
+        if not self.symmetric:
+            raise DomainError("the operator of X against Y has no diagonal; K.diag(X) is the kernel of X with itself")
         rows = self._prepared.left
         return (rows.T if self._kind == "ntk" else rows.K).copy()
 

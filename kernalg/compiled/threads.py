@@ -57,7 +57,7 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator
     import numba
 
     count = numba.get_num_threads()
-    with _serial_blas():
+    with serial_blas():
         if count == 1:
             yield from map(work, items)
             return
@@ -102,8 +102,8 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def _serial_blas() -> Iterator[None]:
-    """One thread for BLAS in this process.
+def serial_blas() -> Iterator[None]:
+    """One thread for BLAS in this process: for products in threads of ours, and for many small ones.
 
     Without threadpoolctl BLAS keeps its threads: slower, and OpenBLAS rounds some shapes differently.
     """

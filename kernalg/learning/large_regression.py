@@ -25,6 +25,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike
 
 from kernalg.compiled.inputs import data_matrix
+from kernalg.compiled.threads import serial_blas
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.network.kernel import Kernel
 from kernalg.progress import Report, reporter
@@ -227,7 +228,12 @@ def _preconditioner(factor: FloatArray, shift: float) -> Matrix:
     # Without ridge or rest a shift at the level of rounding keeps the inverse finite.
     shift = max(shift, _ROUNDING * float(squares.max(initial=0.0)))
     weights = (squares / (squares + shift))[:, None] if shift > 0 else squares[:, None]
-    return lambda V: V - left @ (weights * (left.T @ V))
+
+    @serial_blas()
+    def inverse(V: FloatArray) -> FloatArray:
+        return V - left @ (weights * (left.T @ V))
+
+    return inverse
 
 
 def _conjugate_gradients(apply: Matrix, precondition: Matrix, y: FloatArray, wanted: FloatArray) -> Any:

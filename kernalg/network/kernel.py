@@ -63,6 +63,12 @@ class Kernel:
             The result is float64, or float32 when the inputs are (computed in float64 and rounded once).
         out : (n, m) float64 or float32 array, optional
             Filled and returned.
+
+        Raises
+        ------
+        DomainError
+            Inputs that are not finite real (n, d) arrays, or a matrix that does not fit in memory: `operator` does
+            without it.
         """
         run = self._compiled.ntk if self.kind == "ntk" else self._compiled.nngp
         return run(X, Y, out=out)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from kernalg.compiled.threads import serial_blas
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.progress import Report, reporter
 from kernalg.spectrum.checks import FloatArray, real_number
@@ -130,9 +131,10 @@ def eigenpairs(
         krylov.expand(operator.matmat)
         passes += 1
         values, coefficients, residuals = krylov.pairs(count)
-        residuals += _ROUNDING * values[0]
-        allowed = np.maximum(tolerance * values, 2 * _ROUNDING * values[0])
-        worst = float((residuals / np.maximum(np.abs(values), np.finfo(float).tiny)).max())
+        sizes = np.abs(values)
+        residuals += _ROUNDING * sizes.max()
+        allowed = np.maximum(tolerance * sizes, 2 * _ROUNDING * sizes.max())
+        worst = float((residuals / np.maximum(sizes, np.finfo(float).tiny)).max())
         report(passes, max_passes, f"pass {passes}: residuals up to {worst:.1e} of the eigenvalue")
         if (residuals <= allowed).all():
             break
@@ -152,7 +154,8 @@ def eigenpairs(
 class _KrylovSpace:
     """An orthonormal basis, the matrix projected on it, and the block that leads out of it.
 
-    K V = V H + [0, W]: `H` is V'KV, `_out` is W, the part of K times the newest block outside of the basis.
+    K V = V H + [0, W]: `H` is V'KV, `_out` is W, the part of K times the newest block outside of the basis. What is
+    computed here is little beside a pass over the matrix, and BLAS threads would be slow to wake up for it.
     """
 
     def __init__(self, n: int, capacity: int, start: FloatArray) -> None:
@@ -169,6 +172,7 @@ class _KrylovSpace:
     def basis(self) -> FloatArray:
         return self._columns[:, : self._size]
 
+    @serial_blas()
     def expand(self, apply: Callable[[FloatArray], FloatArray]) -> None:
         """One product with the matrix: the next block joins the basis."""
         block = self._next
@@ -181,11 +185,15 @@ class _KrylovSpace:
             part = self.basis.T @ out
             out = out - self.basis @ part
             projected += part
+        square = projected[old:]
+        if np.abs(square - square.T).max() > 1e-8 * np.abs(square).max():
+            raise DomainError("the operator is not symmetric: u'K v and v'K u differ, so eigenpairs() cannot be used")
         self._H[:new, old:new] = projected
         self._H[old:new, :new] = projected.T
-        self._H[old:new, old:new] = (projected[old:] + projected[old:].T) / 2
+        self._H[old:new, old:new] = (square + square.T) / 2
         self._out = out
 
+    @serial_blas()
     def pairs(self, count: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The largest eigenvalues of H, the eigenvectors in this basis, and |K v - lambda v|."""
         count = min(count, self._size)
@@ -194,6 +202,7 @@ class _KrylovSpace:
         residuals = np.linalg.norm(self._out @ vectors[self._size - self._newest :], axis=0)
         return values, vectors, residuals
 
+    @serial_blas()
     def make_room(self, keep: int) -> None:
         """Choose the next block, and shrink the basis to its `keep` best vectors when it is full."""
         scale = float(np.abs(np.diagonal(self._H[: self._size, : self._size])).max())

@@ -74,6 +74,8 @@ def test_against_others(kernels, name, shape):
     np.testing.assert_allclose(A.T @ W, dense.T @ W, rtol=0, atol=1e-13 * dense.max())
     np.testing.assert_allclose(A.rmatvec(W[:, 0]), dense.T @ W[:, 0], rtol=0, atol=1e-13 * dense.max())
     np.testing.assert_allclose(A.H.H @ V, A @ V, rtol=0, atol=0)
+    with pytest.raises(DomainError, match="has no diagonal"):
+        A.diagonal()
 
 
 def test_rows_on_a_sphere_take_the_table(kernels):
@@ -129,7 +131,7 @@ def test_callers_in_several_threads_and_blas_as_it_was(kernels):
 def test_forked_in_the_middle_of_a_product():
     """The child has no thread that would ever finish the parent's product."""
     script = """
-import os, threading, time, numpy as np, kernalg as ka
+import os, signal, threading, time, numpy as np, kernalg as ka
 X = np.random.default_rng(0).standard_normal((6000, 5))
 A, B = (ka.mlp("relu").ntk.operator(rows) for rows in (X, X[:300]))
 expected = B @ X[:300]
@@ -139,6 +141,7 @@ time.sleep(0.05)
 assert worker.is_alive()
 child = os.fork()
 if child == 0:
+    signal.alarm(30)
     os._exit(0 if np.array_equal(B @ X[:300], expected) else 1)
 assert os.waitpid(child, 0)[1] == 0
 worker.join()

@@ -186,6 +186,10 @@ def test_eigenpairs_refusals(relu, data):
         ka.eigenpairs(relu)
     with pytest.raises(DomainError, match="takes a network's kernel"):
         ka.eigenpairs(relu(X), X)
+    with pytest.raises(DomainError, match="not symmetric"):
+        ka.eigenpairs(aslinearoperator(np.triu(np.ones((40, 40)))), count=2)
+    negative = ka.eigenpairs(aslinearoperator(-np.diag(np.arange(1.0, 60.0))), count=2)
+    np.testing.assert_allclose(negative.eigenvalues, [-1.0, -2.0], rtol=1e-12)
     with pytest.raises(DomainError, match="max_passes"):
         ka.eigenpairs(relu, X, max_passes=0)
     with pytest.raises(DomainError, match="tolerance"):
