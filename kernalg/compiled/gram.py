@@ -1,15 +1,15 @@
 """Gram matrices of layer programs: both kernels, one pass.
 
-One BLAS product, turned into kernel entries in place. The matrix of X against itself is computed below the diagonal
-and mirrored; its diagonal comes from one-variable formulas, bit for bit what `diagonal` returns.
+In stripes of rows: one BLAS product, turned into kernel entries in place. The matrix of X against itself is computed
+below the diagonal and mirrored; its diagonal comes from one-variable formulas, bit for bit what `diagonal` returns.
 
 Two routes lead from inner products to entries: a table of polynomials in the cosine, whose cost does not depend on
 the depth (`profile_route`), where the rows or the activations allow it, and else the layer recursion for every entry
 (`recursion_route`).
 
-The compiled functions are serial and release the interpreter lock; Python threads share the rows. So no Numba
-threading layer is involved: any thread may call, forked processes may too, and the result does not depend on the
-number of threads.
+The compiled functions are serial and release the interpreter lock; Python threads take whole stripes, with BLAS in one
+thread. So no Numba threading layer is involved: any thread may call, forked processes may too, and the bits of the
+result do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ from kernalg.compiled.layer_program import DualStep, LayerProgram
 from kernalg.compiled.memory import check_result_fits
 from kernalg.compiled.profile_route import ProfileRoute, loops
 from kernalg.compiled.recursion_route import RecursionRoute
-from kernalg.compiled.threads import Share, threads
+from kernalg.compiled.threads import Share, serial_blas, threads
 from kernalg.errors import DomainError, NoClosedForm
 
-_PANEL_ROWS = 256
 _CHUNK_ROWS = 32
-_PANEL_ENTRIES = 2**22
+_STRIPE = 256
 _THREADED_ENTRIES = 20_000
 _ROUNDED_ROWS = 512
 # Rows are on one sphere when their squared norms differ by less than this share: the rounding of a normalisation.
@@ -182,7 +181,7 @@ class CompiledProgram:
                 raise DomainError("out overlaps the inputs in memory; give a separate array, e.g. out.copy()")
         prepared = self.prepare(X, Y, T is not None)
         n, m = prepared.shape
-        with threads(n * m > _THREADED_ENTRIES) as share:
+        with serial_blas(), threads(n * m > _THREADED_ENTRIES) as share:
             if all(matrix is None or matrix.dtype == np.float64 for matrix in (K, T)):
                 prepared.tile(range(n), range(m), K, T, share)
             else:
@@ -263,54 +262,41 @@ def _rounded(prepared: Prepared, K: FloatArray | None, T: FloatArray | None, sha
 def _by_profile(share: Share, route: ProfileRoute, left: Any, right: Any, K: Any, T: Any, lower: bool) -> None:
     """x.y goes into the first matrix asked for, and there the entries take its place."""
     A, B, part = (T, None, 1) if K is None else (K, T, 0)
-    n = left.X.shape[0]
-    _inner_products(left.X, right.X, A, lower)
 
-    def work(first: int) -> None:
-        last = min(first + _CHUNK_ROWS, n)
+    def stripe(first: int) -> None:
+        last = min(first + _STRIPE, left.X.shape[0])
+        _inner_products(left.X[first:last], right.X, A[first:last], last if lower else None)
         if route.work(left, right, A, B, part, 0, first, last, lower):
             raise DomainError(
                 f"the kernel of one of {left.name}[{left.start + first}] … {left.name}[{left.start + last - 1}] with "
                 "another row is beyond the range of float64; rescale the data"
             )
 
-    share(work, range(0, n, _CHUNK_ROWS))
+    share(stripe, _stripes(left.X.shape[0]))
 
 
 def _by_recursion(share: Share, route: RecursionRoute, left: Any, right: Any, K: Any, T: Any, lower: bool) -> None:
-    """In panels of rows when one of the kernels is kept for a panel only."""
+    """A kernel that is not asked for is kept for one stripe."""
     n, m = left.X.shape[0], right.X.shape[0]
-    height = n if K is not None and T is not None else max(1, min(_PANEL_ROWS, n, _PANEL_ENTRIES // m))
-    scratch: Any = np.empty((height, m)) if K is None or T is None else None
-    for first in range(0, n, height):
-        last = min(first + height, n)
+
+    def stripe(first: int) -> None:
+        last = min(first + _STRIPE, n)
+        scratch: Any = np.empty((last - first, m)) if K is None or T is None else None
         nngp, ntk = ((scratch, first) if full is None else (full, 0) for full in (K, T))  # array, its first row
-        products = nngp[0][first - nngp[1] : last - nngp[1]]
-        if height == n:
-            _inner_products(left.X, right.X, products, lower)
-        else:
-            columns = last if lower else m
-            np.matmul(left.X[first:last], right.X[:columns].T, out=products[:, :columns])
+        _inner_products(left.X[first:last], right.X, nngp[0][first - nngp[1] : last - nngp[1]], last if lower else None)
+        route.work(left, right, nngp, ntk, first, last, lower, T is not None)
 
-        def work(begin: int, nngp: Any = nngp, ntk: Any = ntk, last: int = last) -> None:
-            end = min(begin + _CHUNK_ROWS, last)
-            route.work(left, right, nngp, ntk, begin, end, lower, T is not None)
-
-        share(work, range(first, last, _CHUNK_ROWS))
+    share(stripe, _stripes(n))
 
 
-def _inner_products(X: FloatArray, Y: FloatArray, out: FloatArray, lower: bool) -> None:
-    """x.y for all pairs; with `lower` (Y is X) those on and below the diagonal."""
-    if not lower:
-        np.matmul(X, Y.T, out=out)
-        return
-    # NumPy would also copy one half to the other.
-    from scipy.linalg.blas import dsyrk
+def _stripes(n: int) -> range:
+    """First rows of the stripes, the last stripe first: below the diagonal it is the longest."""
+    return range((n - 1) // _STRIPE * _STRIPE, -1, -_STRIPE)
 
-    # In Fortran's order of storage `out` is its transpose, whose upper half is the lower half here.
-    made = dsyrk(1.0, X.T, trans=1, c=out.T, overwrite_c=1, lower=0)
-    if not np.shares_memory(made, out):
-        out[:] = made.T
+
+def _inner_products(X: FloatArray, Y: FloatArray, out: FloatArray, columns: int | None) -> None:
+    """x.y for all rows of X and the first rows of Y."""
+    np.matmul(X, Y[:columns].T, out=out[:, :columns])
 
 
 def _squared_norms(X: FloatArray, name: str) -> FloatArray:

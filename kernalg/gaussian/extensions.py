@@ -17,8 +17,9 @@ import sympy as sp
 from kernalg.compiled.elementwise import elementwise
 from kernalg.errors import NoClosedForm
 from kernalg.gaussian import band_limited, lattice, logarithm, power_arrays, powers
+from kernalg.gaussian.atoms import MAX_POWER
 from kernalg.gaussian.pieces import Pieces
-from kernalg.symbols import c, q1, q2
+from kernalg.symbols import c, q1, q2, x
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,20 @@ def find(f: Pieces, g: Pieces) -> Pair | None:
     NoClosedForm
         A family knows them, and knows that the expectation does not exist.
     """
+    if _is_too_long(f) or _is_too_long(g):
+        return None
     for family in FAMILIES:
         left = family.recognise(f)
         right = left if f == g or left is None else family.recognise(g)
         if left is not None and right is not None:
             return Pair(family, left, right)
     return None
+
+
+def _is_too_long(parts: Pieces) -> bool:
+    """Whether a high power of a sum would have to be written out."""
+    powers = {p for branch in parts.branches for p in branch.atoms(sp.Pow) if p.base.is_Add and p.base.has(x)}
+    return any(p.exp.is_Integer and abs(p.exp) > MAX_POWER for p in powers)
 
 
 def find_differentiated(f: Pieces, g: Pieces) -> Pair | None:

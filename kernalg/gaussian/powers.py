@@ -70,9 +70,6 @@ def sides(parts: Pieces) -> tuple[sp.Expr, sp.Expr] | None:
     if any(p != 0 for p in parts.breakpoints):
         return None
     left, right = parts.branches[0].subs(x, -t), parts.branches[-1].subs(x, t)
-    powers = {p for side in (left, right) for p in side.atoms(sp.Pow) if p.base.is_Add and p.base.has(t)}
-    if any(p.exp.is_Integer and abs(p.exp) > MAX_POWER for p in powers):  # too many terms to write out
-        return None
     return tuple(sp.expand(sp.expand_log(sp.expand(e))) for e in (left, right))
 
 
