@@ -377,6 +377,11 @@ class Dual:
 
     def _entry_by_entry(self, a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> np.ndarray:
         """By balls: for what is neither compiled nor a short series."""
+        if a.size > numeric.MAX_SLOW_ENTRIES:
+            raise DomainError(
+                f"{a.size} entries: this formula is not compiled, and each is computed in balls; "
+                f"at most {numeric.MAX_SLOW_ENTRIES} in one call"
+            )
         out = np.empty(a.shape)
         for index in np.ndindex(a.shape):
             at = [numeric.exact(float(v[index])) for v in (a, b, cov)]

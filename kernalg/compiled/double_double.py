@@ -820,8 +820,12 @@ def dd_erfcx(x):
 
 @njit(error_model="numpy")
 def dd_exp_normal_cdf(a, b, z):
-    """exp(a) P(Z < z), given b = a - z^2/2: exp(b) erfcx(-z / sqrt 2) / 2 for z < 0."""
-    if z[0] < 0.0:
+    """exp(a) P(Z < z), given b = a - z^2/2: exp(b) erfcx(-z / sqrt 2) / 2 where a factor leaves the range.
+
+    Elsewhere as it stands. Near rho = ±1 the terms of a formula cancel only if they all see one rounding of the gap
+    q1 q2 - c^2, in z; b is simplified by itself and rounds it anew.
+    """
+    if z[0] < 0.0 and (z[0] < -30.0 or abs(a[0]) > 600.0):
         return dd_scale(dd_mul(dd_exp(b), dd_erfcx(dd_mul(INV_SQRT2, dd_neg(z)))), 0.5)
     return dd_mul(dd_exp(a), dd_normal_cdf(z))
 
@@ -852,10 +856,12 @@ def dd_exp_bivariate_normal_cdf(a, h_rest, k_rest, rest, h, k, h_corner, k_corne
     """exp(a) P(U < h, V < k) for standard Gaussians of correlation r, also where exp(a) overflows.
 
     Given are, simplified as formulas, a - h^2/2, a - k^2/2, a - (h^2 - 2 r h k + k^2) / (2 s^2), and the corners
-    (r h - k) / s and (r k - h) / s. The pieces are those of `dd_bivariate_normal_cdf`, each with its own exponent.
+    (r h - k) / s and (r k - h) / s. The pieces are those of `dd_bivariate_normal_cdf`, each with its own exponent,
+    where a factor leaves the range (see `dd_exp_normal_cdf`).
     """
     p, q = dd_abs(h), dd_abs(k)
-    if (h[0] > 0.0 and k[0] > 0.0) or (p[0] < 1e-100 and q[0] < 1e-100):
+    in_range = abs(a[0]) < 600.0 and a[0] - rest[0] < 600.0
+    if in_range or (h[0] > 0.0 and k[0] > 0.0) or (p[0] < 1e-100 and q[0] < 1e-100):
         return dd_mul(dd_exp(a), dd_bivariate_normal_cdf(h, k, r, s))
     p_multiple, p_value = dd_scaled_wedge(p, h_corner, a, h_rest, rest)
     q_multiple, q_value = dd_scaled_wedge(q, k_corner, a, k_rest, rest)

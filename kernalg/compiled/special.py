@@ -316,8 +316,8 @@ def exp_normal_cdf(a, b, z):
 
     Examples
     --------
-    >>> round(exp_normal_cdf(5e5, 0.0, -1000.0), 18)
-    0.000398941881414
+    >>> round(exp_normal_cdf(5e5, 0.0, -1000.0), 15)
+    0.00039894188146
     """
     if z < 0.0:
         return 0.5 * math.exp(b) * erfcx(-0.7071067811865476 * z)

@@ -203,5 +203,6 @@ def test_inputs_are_left_alone() -> None:
     X.setflags(write=False)
     K = ka.mlp("relu").ntk
     np.testing.assert_array_equal(K(X[::2]), K(np.ascontiguousarray(X[::2])))
-    assert K(X.astype(np.float32)).dtype == np.float64
+    assert K(X.astype(np.float32)).dtype == np.float32
+    assert K(X.astype(int)).dtype == np.float64
     assert K(X[:1]).shape == (1, 1)
