@@ -21,6 +21,7 @@ from kernalg.symbols import c, normal_cdf, q1, q2, rho, x
 DIGITS = 30
 QUADRATURE_TOLERANCE = 1e-10
 MPMATH_DIGITS = 12
+_SERIES_TERMS = 50
 _COVARIANCES = [
     ("1", "1", "1/2"),
     ("3/2", "2/3", "-2/5"),
@@ -36,7 +37,7 @@ _CORRELATIONS = ["1/2", "-2/5", "9/10", "1/10", "-19/20"]
 class Check:
     """What was done to believe a step."""
 
-    # "definition", "symbolic", "derivative and point", "instances", "balls", "quadrature", "mpmath", "cited"
+    # "definition", "symbolic", "derivative and point", "instances", "balls", "quadrature", "series", "mpmath", "cited"
     kind: str
     detail: str
 
@@ -239,6 +240,27 @@ def _integral_or_sum(node: sp.Expr) -> Any:
 
 def _end(end: sp.Expr) -> Any:
     return mpmath.mpf(str(end).replace("oo", "inf")) if end.is_infinite else mpmath.mpmathify(sp.N(end, 20))
+
+
+def by_hermite_series(coefficients: Callable[[int, sp.Expr], Iterable[list[sp.Expr]]], rhs: sp.Expr) -> Check:
+    """A dual against Mehler's series sum a_k(q1) b_k(q2) rho^k, at points with |rho| <= 1/2.
+
+    `coefficients(n, q)` gives a_0 … a_n and b_0 … b_n at variance q.
+    """
+    points = _COVARIANCES[:2] + _COVARIANCES[3:4]
+    for point in points:
+        at = {s: sp.Rational(v) for s, v in zip((q1, q2, c), point, strict=True)}
+        (a, _), (_, b) = (tuple(coefficients(_SERIES_TERMS, at[s])) for s in (q1, q2))
+        first, second = ([float(sp.N(v, 20)) for v in side] for side in (a, b))
+        correlation = float(at[c] / sp.sqrt(at[q1] * at[q2]))
+        series = math.fsum(u * v * correlation**k for k, (u, v) in enumerate(zip(first, second, strict=True)))
+        size = math.sqrt(math.fsum(u * u for u in first) * math.fsum(v * v for v in second))
+        formula = float(enclose(rhs, at, 20))
+        if not abs(series - formula) <= QUADRATURE_TOLERANCE * size:
+            raise StepFails(f"at {_show(at)} the Hermite series gives {series:.15g} and the formula {formula:.15g}")
+    return Check(
+        "series", f"Hermite series at {_points(len(points))}, difference below {QUADRATURE_TOLERANCE:.0e}; not a proof"
+    )
 
 
 CHECKS: dict[str, Callable[[sp.Basic, sp.Basic], Check]] = {

@@ -5,21 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from itertools import combinations_with_replacement
 
 import sympy as sp
 
 from kernalg.activation.dual import Dual
+from kernalg.derivation.checks import by_hermite_series
 from kernalg.derivation.expectation import Expectation
 from kernalg.derivation.steps import Derivation
-from kernalg.errors import DomainError
+from kernalg.errors import DomainError, NoClosedForm
 from kernalg.gaussian.atoms import Atom, Atoms
 from kernalg.gaussian.expectation import expectation, hermite_moments
-from kernalg.symbols import c, q1, q2
+from kernalg.gaussian.extensions import Pair
+from kernalg.gaussian.pieces import Pieces
+from kernalg.symbols import c, q1, q2, x
 
 REFERENCES = (
     "C. Stein, Estimation of the mean of a multivariate normal distribution, Ann. Statist. 9 (1981)",
     "R. Price, A useful theorem for nonlinear devices having Gaussian inputs, IRE Trans. Inf. Theory 4 (1958)",
+    "Y. Cho and L. Saul, Kernel methods for deep learning, NIPS 2009",
+)
+FAMILY_REFERENCES = (
+    "F. Mehler, Ueber die Entwicklung einer Function von beliebig vielen Variablen …, J. reine angew. Math. 66 (1866)",
     "Y. Cho and L. Saul, Kernel methods for deep learning, NIPS 2009",
 )
 
@@ -50,6 +58,8 @@ def derivation(dual: Dual) -> Derivation:
         raise DomainError(f"derivation({dual!r}): give a dual, such as kernalg.activation('relu').dual")
     if dual.kind == "distributional":
         raise DomainError("the distributional dual is the c-derivative of the dual: derive that")
+    if dual.extension is not None:
+        return _of_a_family(dual, dual.extension)
     left, right = dual.atoms
     title = {"dual": f"Dual of {dual.name}", "derivative": f"Derivative dual of {dual.name}"}[dual.kind]
     d = Derivation(
@@ -86,6 +96,41 @@ def derivation(dual: Dual) -> Derivation:
     if dual.kind == "dual":
         _confirm(d, dual, left, right)
     return d
+
+
+def _of_a_family(dual: Dual, pair: Pair) -> Derivation:
+    """A closed form beyond the atoms: its reason, compared with the Hermite series, and its value at c = 0."""
+    if pair.differentiated:
+        raise NoClosedForm(
+            f"the derivative dual of {dual.name} is d/dc of the dual: kernalg.derivation(phi.dual) derives that"
+        )
+    word = {"dual": "Dual", "derivative": "Derivative dual"}[dual.kind]
+    d = Derivation(
+        f"{dual.kind}-{dual.name}" if re.fullmatch(r"\w+", dual.name) else dual.kind,
+        f"{word} of {dual.name}",
+        references=FAMILY_REFERENCES,
+        introduction="$(u, v)$ is a centred Gaussian pair with variances $q_1, q_2$ and covariance $c$.",
+    )
+    f, g = dual.pieces
+    statement = Expectation(_piecewise(f), _piecewise(g))
+    d.define(sp.Symbol("k"), statement, "the definition")
+    check = partial(
+        by_hermite_series, lambda n, q: (pair.family.hermite_moments(m, n, q) for m in (pair.left, pair.right))
+    )
+    d.step(statement, dual.expr, because=pair.family.because, check=lambda lhs, rhs: check(rhs))
+    d.conclude(f"the {word[0].lower()}{word[1:]} of {dual.name}", dual.expr)
+    d.step(
+        sp.Subs(dual.expr, c, 0),
+        pair.mean(pair.left, q1) * pair.mean(pair.right, q2),
+        because="at c = 0 the variables are independent, so that k is the product of the means",
+        check="balls",
+    )
+    return d
+
+
+def _piecewise(parts: Pieces) -> sp.Expr:
+    cases = [(branch, x < t) for branch, t in zip(parts.branches, parts.breakpoints, strict=False)]
+    return sp.Piecewise(*cases, (parts.branches[-1], True))
 
 
 def _lower_moments(d: Derivation, f: Atoms, g: Atoms) -> None:

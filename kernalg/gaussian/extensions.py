@@ -27,6 +27,7 @@ class Family:
     """The functions of one file; members are values of its own."""
 
     title: str
+    because: str  # why the closed form holds, one sentence with formulas between dollar signs
     recognise: Callable[[Pieces], Any]
     expectation: Callable[[Any, Any], sp.Expr]
     expectation_at_equality: Callable[[Any, Any], sp.Expr]
@@ -42,6 +43,8 @@ class Family:
 
 POWERS = Family(
     "real powers (kernalg.gaussian.powers)",
+    "in polar coordinates the radius integrates to a Gamma function and the angle to a Beta integral over the wedge "
+    "$u, v > 0$, a hypergeometric function of the correlation",
     powers.recognise,
     powers.expectation,
     powers.expectation_at_equality,
@@ -51,6 +54,7 @@ POWERS = Family(
 )
 LOGARITHM = Family(
     "log|x| and polynomials (kernalg.gaussian.logarithm)",
+    r"$\log|x|$ is the derivative of $|x|^p$ in $p$ at $p = 0$, and so is its dual",
     logarithm.recognise,
     logarithm.expectation,
     logarithm.expectation_at_equality,
@@ -59,6 +63,8 @@ LOGARITHM = Family(
 )
 BAND_LIMITED = Family(
     "sin(ax)/x and Dawson's function (kernalg.gaussian.band_limited)",
+    "the function is a superposition of sines whose weight is an interval, or a half-line times a Gaussian: the dual "
+    "is a rectangle or quadrant probability of a Gaussian pair",
     band_limited.recognise,
     band_limited.expectation,
     band_limited.expectation_at_equality,

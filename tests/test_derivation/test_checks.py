@@ -115,3 +115,17 @@ def test_a_flipped_sign_fails_however_small_the_value(formula):
 
 def test_a_factor_with_a_minus_is_bracketed():
     assert sp.latex(Expectation(x, -x)) == r"\mathbb{E}\left[u \, \left(- v\right)\right]"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("abs_power", {"p": "3/2"}), ("rectified_power", {"p": "1/3"}), ("log_abs", {}), ("sinc", {}), ("dawson", {})],
+)
+def test_families_beyond_the_atoms_are_derived(name, parameters):
+    dual = ka.activation(name, **parameters).dual
+    d = ka.derivation(dual)
+    assert d.conclusion.formula == dual.expr
+    assert [s.checked.kind for s in d.steps] == ["definition", "series", "balls"]
+    with pytest.raises(StepFails, match="the Hermite series gives"):
+        d.steps[1].verify(-dual.expr)
+    assert "$$" in d.markdown()
