@@ -190,7 +190,9 @@ def test_exponential_times_normal_cdf(z, rest):
     with mp.workdps(40):
         truth = mp.exp(rest) * erfcx(-mp.mpf(z) / mp.sqrt(2)) / 2 if z < 0 else mp.exp(rest) * mp.ncdf(z)
         assert abs(special.exp_normal_cdf(a, b, z) - truth) <= 2e-15 * truth
-        high, low = double_double.dd_exp_normal_cdf((a, 0.0), (b, 0.0), (z, 0.0))
+        exact = [mp.mpf(rest), rest + (0.5 if z < 0 else -0.5) * mp.mpf(z) ** 2]
+        pairs = [(float(v), float(v - float(v))) for v in (exact[::-1] if z < 0 else exact)]
+        high, low = double_double.dd_exp_normal_cdf(*pairs, (z, 0.0))
         assert abs((mp.mpf(high) + low) - truth) <= 1e-30 * truth
 
 
