@@ -11,6 +11,7 @@ from itertools import combinations_with_replacement
 import sympy as sp
 
 from kernalg.activation.dual import Dual
+from kernalg.activation.numeric import is_continuous
 from kernalg.derivation.checks import by_hermite_series
 from kernalg.derivation.expectation import Expectation
 from kernalg.derivation.steps import Derivation
@@ -146,30 +147,31 @@ def _lower_moments(d: Derivation, f: Atoms, g: Atoms) -> None:
 
 def _confirm(d: Derivation, dual: Dual, left: Atoms, right: Atoms) -> None:
     """Two facts that pin the formula down a second time: its c-derivative and its value at c = 0."""
-    if not any(a.gate is not None and a.gate.is_step and _jumps(a) for a in (*left, *right)):
+    if all(map(is_continuous, dual.pieces)):
         d.step(
             sp.Derivative(dual.expr, c),
             dual.derivative.expr,
             because="a second road, Price's theorem: dk/dc is the expectation of the product of the derivatives",
-            check="balls",
+            check="proof or balls",
         )
     means = [sp.S(hermite_moments(side, 0, q)[0]) for side, q in ((left, q1), (right, q2))]
     d.step(
         sp.Subs(dual.expr, c, 0),
         means[0] * means[1],
         because="and at c = 0 the variables are independent, so that k is the product of the means",
-        check="balls",
+        check="proof or balls",
     )
 
 
-def _jumps(a: Atom) -> bool:
-    """Whether the atom itself (not the sum) jumps at its step."""
-    return a.power == 0 or a.gate is None or a.gate.shift != 0
-
-
 def _expr(atoms: Iterable[Atom]) -> sp.Expr:
-    expr = sp.Add(*(a.expr for a in atoms))
-    return sp.expand(expr.rewrite(sp.cos), complex=False) if expr.has(sp.I) else expr
+    """The sum of the atoms, which is real: (a + ib) e^{i beta x} counts as a cos(beta x) - b sin(beta x)."""
+    terms = []
+    for atom in atoms:
+        growth, frequency = atom.linear.as_real_imag()
+        real, imaginary = atom.coefficient.as_real_imag()
+        wave = real * sp.cos(frequency * x) - imaginary * sp.sin(frequency * x)
+        terms.append(wave * replace(atom, coefficient=sp.S.One, linear=growth).expr)
+    return sp.expand(sp.Add(*terms)) if any(t.has(sp.sin, sp.cos) for t in terms) else sp.Add(*terms)
 
 
 def _real_groups(atoms: Atoms) -> list[Atoms]:

@@ -14,7 +14,7 @@ from sympy.printing.precedence import PRECEDENCE
 from kernalg.gaussian.pieces import pieces
 from kernalg.symbols import c, normal_cdf, q1, q2, x
 
-_NODES = 160
+NODES = 160
 _REACH = 13.0  # standard deviations: the density beyond is below 1e-37
 
 
@@ -148,19 +148,19 @@ def _moment(n: int, rate_u: sp.Expr, m: int, rate_v: sp.Expr) -> sp.Expr:
     return sp.factorial(n) * sp.factorial(m) * sp.expand(total) * sp.exp(sp.expand(at_rates))
 
 
-def quadrature(expectation: Expectation | Mean, at: dict[sp.Symbol, sp.Expr]) -> float:
-    """Gauss-Legendre on panels split at the breakpoints; about 12 digits.
+def quadrature(expectation: Expectation | Mean, at: dict[sp.Symbol, sp.Expr], size: int = NODES) -> float:
+    """Gauss-Legendre with `size` nodes on panels split at the breakpoints; about 12 digits.
 
     With u = s1 z1, v = (c/s1) z1 + sqrt(D)/s1 z2 the breakpoints of g are lines in (z1, z2): the inner panels move
     with z1, so that both integrands are smooth on every panel.
     """
     if isinstance(expectation, Mean):
-        return _one_dimensional(expectation, at)
+        return _one_dimensional(expectation, at, size)
     f, g = (e.subs(at) for e in expectation.args)
     v1, v2, cov = (float(at[s]) for s in (q1, q2, c))
     s1 = np.sqrt(v1)
     slope, spread = cov / s1, np.sqrt(v1 * v2 - cov**2) / s1
-    nodes, weights = leggauss(_NODES)
+    nodes, weights = leggauss(size)
     f_parts, g_parts = pieces(f), pieces(g)
     total = 0.0
     for (a, b), f_branch in zip(_panels([float(t) / s1 for t in f_parts.breakpoints]), f_parts.branches, strict=True):
@@ -179,10 +179,10 @@ def quadrature(expectation: Expectation | Mean, at: dict[sp.Symbol, sp.Expr]) ->
     return total
 
 
-def _one_dimensional(mean: Mean, at: dict[sp.Symbol, sp.Expr]) -> float:
+def _one_dimensional(mean: Mean, at: dict[sp.Symbol, sp.Expr], size: int) -> float:
     parts = pieces(mean.args[0].subs(at))
     scale = float(sp.sqrt(mean.args[1].subs(at)))
-    nodes, weights = leggauss(_NODES)
+    nodes, weights = leggauss(size)
     total = 0.0
     for (a, b), branch in zip(_panels([float(t) / scale for t in parts.breakpoints]), parts.branches, strict=True):
         z = (a + b) / 2 + (b - a) / 2 * nodes

@@ -113,7 +113,7 @@ class Derivation:
         lhs, rhs : sympy.Expr, Matrix or Tuple
         because : str
             The reason, one sentence.
-        check : {"symbolic", "balls", "quadrature", "mpmath", "cited"} or callable
+        check : {"symbolic", "balls", "proof or balls", "quadrature", "mpmath", "cited"} or callable
             `quadrature` evaluates the expectations on both sides, `mpmath` the integrals and sums, `cited` takes a
             classical theorem as the reason and still compares both sides in numbers. A callable takes both sides
             and returns a Check or raises StepFails.

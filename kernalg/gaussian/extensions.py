@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import comb, prod
 from typing import Any
 
 import sympy as sp
@@ -17,9 +18,10 @@ import sympy as sp
 from kernalg.compiled.elementwise import elementwise
 from kernalg.errors import NoClosedForm
 from kernalg.gaussian import band_limited, lattice, logarithm, power_arrays, powers
-from kernalg.gaussian.atoms import MAX_POWER
 from kernalg.gaussian.pieces import Pieces
-from kernalg.symbols import c, q1, q2, x
+from kernalg.symbols import c, q1, q2
+
+MOST_TERMS = 3000
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,20 @@ def find(f: Pieces, g: Pieces) -> Pair | None:
 
 
 def _is_too_long(parts: Pieces) -> bool:
-    """Whether a high power of a sum would have to be written out."""
-    powers = {p for branch in parts.branches for p in branch.atoms(sp.Pow) if p.base.is_Add and p.base.has(x)}
-    return any(p.exp.is_Integer and abs(p.exp) > MAX_POWER for p in powers)
+    """Whether writing out the powers of sums would take more than some thousand terms."""
+    return any(_terms(branch) > MOST_TERMS for branch in parts.branches)
+
+
+def _terms(expr: sp.Expr) -> int:
+    """A bound of the number of terms of the expanded expression."""
+    if isinstance(expr, sp.Add):
+        return sum(map(_terms, expr.args))
+    if isinstance(expr, sp.Mul):
+        return prod(map(_terms, expr.args))
+    if isinstance(expr, sp.Pow) and expr.exp.is_Integer and expr.exp > 0:
+        length = _terms(expr.base)
+        return comb(int(expr.exp) + length - 1, length - 1) if length > 1 else 1
+    return 1
 
 
 def find_differentiated(f: Pieces, g: Pieces) -> Pair | None:

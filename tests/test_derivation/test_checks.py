@@ -129,3 +129,22 @@ def test_families_beyond_the_atoms_are_derived(name, parameters):
     with pytest.raises(StepFails, match="the Hermite series gives"):
         d.steps[1].verify(-dual.expr)
     assert "$$" in d.markdown()
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu", "elu", "hard_tanh", "max(x,0)*exp(-x**2)"])
+def test_price_theorem_proves_the_slope_of_the_formula(name):
+    d = ka.derivation(ka.activation(name).dual)
+    slope, start = d.steps[-2:]
+    assert slope.lhs.is_Derivative and slope.checked.is_proof and start.checked.is_proof
+    with pytest.raises(StepFails):
+        slope.verify(-slope.rhs)
+
+
+@pytest.mark.parametrize(
+    "formula", ["relu6", "hard_sigmoid", "gabor", "quantiser", "Max(x - 20, 0)", "exp(-x**2)*cos(x)"]
+)
+def test_every_activation_of_the_class_is_derived(formula):
+    """Thresholds far out, narrow functions, derivatives that vanish almost everywhere."""
+    dual = ka.activation(formula).dual
+    for one in (dual, dual.derivative):
+        assert ka.derivation(one).conclusion.formula == one.expr

@@ -316,5 +316,5 @@ def test_pieces_of_other_kinds_are_left_alone() -> None:
     assert lattice.recognise(pieces(sp.floor(x**2))) is None
     assert ka.activation("tanh").dual.extension is None
     with pytest.raises(ka.NoClosedForm, match="real powers"):
-        ka.derivation(ka.activation("abs(x)**(3/2)").dual)
+        ka.activation("abs(x)**(3/2)").dual.atoms  # noqa: B018
     assert ka.cross_dual("sin", "abs(x)**(3/2)").has_closed_form is False
