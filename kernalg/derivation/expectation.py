@@ -198,9 +198,11 @@ def _panels(points: list[float]) -> list[tuple[float, float]]:
 
 def _numeric(branch: sp.Expr, values: np.ndarray) -> np.ndarray:
     """A smooth branch on an array; SciPy's erf, because NumPy has none."""
-    from scipy.special import erf, erfc, erfi, ndtr
+    modules: list[Any] = ["numpy"]
+    if branch.has(sp.erf, sp.erfc, sp.erfi, normal_cdf):  # the import takes a quarter of a second
+        from scipy.special import erf, erfc, erfi, ndtr
 
-    modules = [{"normal_cdf": ndtr, "erf": erf, "erfc": erfc, "erfi": erfi}, "numpy"]
+        modules = [{"normal_cdf": ndtr, "erf": erf, "erfc": erfc, "erfi": erfi}, *modules]
     opaque = branch.replace(normal_cdf, sp.Function("normal_cdf"))
     out = np.asarray(sp.lambdify(x, opaque, modules)(values))
     return np.broadcast_to(out.real, values.shape)  # a real function may be spelt with conjugate exponentials
