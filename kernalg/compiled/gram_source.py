@@ -37,39 +37,6 @@ import numpy as np
 
 '''
 
-# What no formula changes: one module for all programs.
-_COMMON = '''
-@njit("void(float64[:, ::1], float64[::1])", error_model="numpy", nogil=True, cache=True)
-def mean_squares(X, out):
-    """x.x/d of every row, summed in eight strands."""
-    n, d = X.shape
-    for i in range(n):
-        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-        for k in range(0, d - 7, 8):
-            s0 = fma(X[i, k], X[i, k], s0)
-            s1 = fma(X[i, k + 1], X[i, k + 1], s1)
-            s2 = fma(X[i, k + 2], X[i, k + 2], s2)
-            s3 = fma(X[i, k + 3], X[i, k + 3], s3)
-            s4 = fma(X[i, k + 4], X[i, k + 4], s4)
-            s5 = fma(X[i, k + 5], X[i, k + 5], s5)
-            s6 = fma(X[i, k + 6], X[i, k + 6], s6)
-            s7 = fma(X[i, k + 7], X[i, k + 7], s7)
-        for k in range(d - d % 8, d):
-            s0 = fma(X[i, k], X[i, k], s0)
-        out[i] = (((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))) / d
-
-
-@njit("void(float64[:, ::1], int64, int64)", nogil=True, cache=True)
-def mirror(K, first, last):
-    """K[j, i] = K[i, j] for i > j in the rows j = first..last: eight rows at a time, one cache line of each row i."""
-    n = K.shape[0]
-    for j0 in range(first, last, 8):
-        j1 = min(j0 + 8, last)
-        for i in range(j0 + 1, n):
-            for j in range(j0, min(j1, i)):
-                K[j, i] = K[i, j]
-'''
-
 _FLOAT64 = '''
 BLOCK = {block}
 
@@ -290,11 +257,6 @@ def gram_text(steps: Sequence[DualStep]) -> str:
         )
     )
     return "".join(parts)
-
-
-def common_text() -> str:
-    """The module of `mean_squares` and `mirror`."""
-    return HEAD + helper_text("runtime") + _COMMON
 
 
 def feature_width(step: DualStep) -> int:

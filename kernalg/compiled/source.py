@@ -123,7 +123,7 @@ def freeze(
     """
     builder = _Builder(symbols)
     floors = list(output_floors) if output_floors is not None else [0] * len(expressions)
-    outputs = tuple(builder.build(sp.sympify(e), f) for e, f in zip(expressions, floors, strict=True))
+    outputs = tuple(builder.build(sp.sympify(e, strict=True), f) for e, f in zip(expressions, floors, strict=True))
     return Frozen(
         tuple(builder.nodes), outputs, tuple(s.name for s in symbols), tuple(builder.nonnegative), dict(builder.floors)
     )
