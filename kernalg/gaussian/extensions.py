@@ -166,24 +166,16 @@ def hermite_moments(f: Pieces, order: int, q: sp.Expr) -> list[sp.Expr] | None:
 
 def norm_squared(f: Pieces, q: sp.Expr) -> sp.Expr | None:
     """E f(u)^2, exact, of functions that quadrature may not reach: singular at 0. None for the others."""
-    try:
-        found = find(f, f)
-    except NoClosedForm:
-        return None
-    if found is None or found.family is BAND_LIMITED:
-        return None
-    if found.family is POWERS and all(p.is_core for p in found.left):
+    found = _perhaps_singular(f)
+    if found is None or (found.family is POWERS and all(p.is_core for p in found.left)):
         return None
     return found.at_ratio(sp.S.One).subs(q1, q)
 
 
 def is_unbounded(f: Pieces) -> bool:
     """Whether a function of the families is infinite at 0, where quadrature cannot bound it."""
-    try:
-        found = find(f, f)
-    except NoClosedForm:
-        return False
-    if found is None or found.family is BAND_LIMITED:
+    found = _perhaps_singular(f)
+    if found is None:
         return False
     return found.family is LOGARITHM or any(p.exponent.is_negative for p in found.left)
 
@@ -196,3 +188,12 @@ def reason(f: Pieces) -> str | None:
             "dual.value(q1, q2, c, digits), dual.enclosure and arrays sum it with certified tails"
         )
     return None
+
+
+def _perhaps_singular(f: Pieces) -> Pair | None:
+    """The function with itself, when it is of a family whose members may be singular at 0."""
+    try:
+        found = find(f, f)
+    except NoClosedForm:
+        return None
+    return None if found is None or found.family is BAND_LIMITED else found
