@@ -46,9 +46,14 @@ _HOME = {
     "empirical_spectrum": "spectrum.empirical",
     "Eigenpairs": "spectrum.eigenpairs",
     "eigenpairs": "spectrum.eigenpairs",
-    "Circle": "spectrum.sphere",
-    "Sphere": "spectrum.sphere",
-    "spectrum": "spectrum.sphere",
+    "Ball": "spectrum.spaces",
+    "Circle": "spectrum.spaces",
+    "GaussianInputs": "spectrum.spaces",
+    "Hypercube": "spectrum.spaces",
+    "ProductOfSpheres": "spectrum.spaces",
+    "Shells": "spectrum.spaces",
+    "Sphere": "spectrum.spaces",
+    "spectrum": "spectrum.of_kernel",
     "LearningCurve": "learning.eigenlearning",
     "learning_curve": "learning.eigenlearning",
     "RidgeRegression": "learning.large_regression",
@@ -119,6 +124,7 @@ if TYPE_CHECKING:
     from kernalg.network.profile import Profile
     from kernalg.spectrum.eigenpairs import Eigenpairs, eigenpairs
     from kernalg.spectrum.empirical import empirical_spectrum
+    from kernalg.spectrum.of_kernel import spectrum
+    from kernalg.spectrum.spaces import Ball, Circle, GaussianInputs, Hypercube, ProductOfSpheres, Shells, Sphere
     from kernalg.spectrum.spectrum import Spectrum
-    from kernalg.spectrum.sphere import Circle, Sphere, spectrum
     from kernalg.symbols import c, q1, q2, rho, x

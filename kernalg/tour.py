@@ -30,8 +30,9 @@ from kernalg.network.network import Network, mlp
 from kernalg.progress import Report, Stopwatch, reporter
 from kernalg.report import write_report
 from kernalg.spectrum.empirical import empirical_spectrum
+from kernalg.spectrum.of_kernel import spectrum
+from kernalg.spectrum.spaces import Sphere
 from kernalg.spectrum.spectrum import Spectrum
-from kernalg.spectrum.sphere import Sphere, spectrum
 
 _LARGEST = 1e100  # of K(x, x); squares of it must stay in float64
 # Well-known functions outside the class of closed forms, and what to take instead.

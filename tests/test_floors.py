@@ -14,7 +14,7 @@ PACKAGE = Path(kernalg.__file__).parent
 # From the ground up. A string is a room: names that may import one another. Strings on one line share a floor
 # and may not.
 FLOORS: list[list[str]] = [
-    ["errors symbols formula progress"],
+    ["errors checks symbols formula progress"],
     ["compiled", "enclosure"],
     ["gaussian", "expansion"],
     ["activation"],

@@ -18,8 +18,9 @@ from typing import Any
 import sympy as sp
 from flint import arb, fmpq, fmpq_poly
 
+from kernalg.checks import whole_number
 from kernalg.errors import DomainError
-from kernalg.expansion.zonal import dimension_and_degree, multiplicity, whole_number, zonal_coefficients
+from kernalg.expansion.zonal import dimension_and_degree, multiplicity, zonal_coefficients
 
 
 def first_weight(d: int, k: int) -> fmpq:

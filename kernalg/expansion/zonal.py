@@ -12,7 +12,6 @@ Approximations on the Unit Sphere* (2012), chapter 2.
 from __future__ import annotations
 
 import math
-import operator
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -21,21 +20,11 @@ import sympy as sp
 from flint import acb, arb, fmpq, fmpq_poly
 from numpy.typing import ArrayLike, NDArray
 
+from kernalg.checks import whole_number
 from kernalg.errors import DomainError
 from kernalg.symbols import rho
 
 Ball = TypeVar("Ball", arb, acb)
-
-
-def whole_number(name: str, value: Any, minimum: int) -> int:
-    """`value` as an int not below `minimum`; DomainError otherwise."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool | np.bool_) or number < minimum:
-        raise DomainError(f"{name}={value!r}: an integer not below {minimum} is needed.")
-    return number
 
 
 def dimension_and_degree(d: Any, k: Any) -> tuple[int, int]:

@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from kernalg.checks import FloatArray, real_number
 from kernalg.errors import DomainError
 from kernalg.formula import read_object
 from kernalg.learning.kappa import solve_kappa
-from kernalg.spectrum.checks import FloatArray, real_number, real_vector
+from kernalg.learning.problem import learning_problem
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import format_integer, html_table, import_pandas, text_table
 
@@ -82,7 +83,7 @@ class LearningCurve:
     learnability_sum : sum m L, which equals n - effective_ridge/kappa.
     effective_ridge : ridge plus the tail of the spectrum (levels not listed act as ridge).
     diagnostics : where to doubt these numbers.
-    ridge, noise, power : what was asked; `power` includes the power beyond the listed levels.
+    ridge, noise, power, spectrum : what was asked; `power` includes the power beyond the listed levels.
     """
 
     n: FloatArray
@@ -100,6 +101,7 @@ class LearningCurve:
     ridge: float
     noise: float
     power: FloatArray
+    spectrum: Spectrum
 
     def __len__(self) -> int:
         return len(self.n)
@@ -132,7 +134,8 @@ class LearningCurve:
     def to_json(self) -> str:
         """JSON text that `from_json` turns back into an equal LearningCurve (infinities as the string "inf")."""
         data: dict[str, Any] = {"type": "kernalg.LearningCurve"}
-        for name in (f.name for f in fields(self) if f.name != "diagnostics"):
+        data["spectrum"] = json.loads(self.spectrum.to_json())
+        for name in (f.name for f in fields(self) if f.name not in ("diagnostics", "spectrum")):
             value = getattr(self, name)
             data[name] = value if isinstance(value, float) else _plain(value.tolist())
         data["diagnostics"] = {
@@ -146,7 +149,7 @@ class LearningCurve:
         """The LearningCurve that `to_json` wrote; DomainError if the text is no such JSON object."""
         data = read_object(text, "kernalg.LearningCurve")
         try:
-            doubts = data.pop("diagnostics")
+            doubts, spectrum = data.pop("diagnostics"), Spectrum.from_json(json.dumps(data.pop("spectrum")))
             messages = tuple(
                 Message(str(kind), str(sentence), tuple(_frozen(n).tolist()))
                 for kind, sentence, n in doubts["messages"]
@@ -157,7 +160,7 @@ class LearningCurve:
             for name in _PER_N:
                 if values[name].shape != values["n"].shape or values["learnabilities"].shape[:1] != values["n"].shape:
                     raise ValueError(f"{name} and n have different lengths")
-            return cls(diagnostics=Diagnostics(_frozen(doubts["participation"]), messages), **values)
+            return cls(diagnostics=Diagnostics(_frozen(doubts["participation"]), messages), spectrum=spectrum, **values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DomainError(f"not the JSON of a LearningCurve, as to_json writes it: {error}") from error
 
@@ -213,22 +216,9 @@ def learning_curve(
     >>> curve.learnability_sum
     array([10., 40.])
     """
-    if not isinstance(spectrum, Spectrum):
-        raise DomainError(f"a Spectrum is needed, not {type(spectrum).__name__}: see spectrum() and Spectrum(...)")
-    samples = real_vector("n", np.atleast_1d(np.asarray(n)), minimum=0.0)
-    if len(samples) == 0:
-        raise DomainError("n is empty; give at least one number of samples")
+    problem = learning_problem(spectrum, power, n, noise)
+    samples, noise = problem.n, problem.noise
     ridge = real_number("ridge", ridge, minimum=0.0)
-    noise = real_number("noise", noise, minimum=0.0)
-    if power is None:
-        if spectrum.target_power is None:
-            raise DomainError("no target: give power=[…], one entry per level, or a spectrum with target_power")
-        power = spectrum.target_power
-    target = np.array(real_vector("power", power, minimum=0.0))
-    levels = len(spectrum)
-    target = np.append(target, np.zeros(max(levels - len(target), 0)))
-    unlearnable = float(target[levels:].sum())
-
     effective = ridge + (spectrum.tail or 0.0)
     kappa, participation = solve_kappa(spectrum, samples, effective)
 
@@ -245,7 +235,7 @@ def learning_curve(
     learned[:, ~positive], missing[:, ~positive], weighted[:, ~positive] = 0.0, 1.0, 0.0
     learnability_sum = weighted.sum(axis=1)
     q = (weighted * learned).sum(axis=1)
-    bias = (missing**2) @ target[:levels] + unlearnable
+    bias = (missing**2) @ problem.learnable + problem.unlearnable
 
     with np.errstate(divide="ignore", invalid="ignore"):
         # Without ridge kappa is 0 beyond the rank, where delta/kappa tends to n - rank; at n = 0 kappa n is the trace.
@@ -266,9 +256,9 @@ def learning_curve(
         test_mse=_frozen(test), excess_mse=_frozen(excess), train_mse=_frozen(train), bias=_frozen(bias),
         variance=_frozen(variance), learnability_sum=_frozen(learnability_sum), effective_ridge=effective,
         diagnostics=Diagnostics(
-            _frozen(participation), _doubts(spectrum, samples, kappa, gap, excess, noise, target)
+            _frozen(participation), _doubts(spectrum, samples, kappa, gap, excess, noise, problem.power)
         ),
-        ridge=ridge, noise=noise, power=_frozen(target),
+        ridge=ridge, noise=noise, power=problem.power, spectrum=spectrum,
     )  # fmt: skip
 
 

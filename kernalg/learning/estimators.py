@@ -22,8 +22,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike
 
+from kernalg.checks import FloatArray, real_number
 from kernalg.errors import DomainError
-from kernalg.spectrum.checks import FloatArray, real_number
 from kernalg.spectrum.empirical import gram_matrix, targets
 
 

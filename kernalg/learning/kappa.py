@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from kernalg.checks import FloatArray
 from kernalg.errors import InternalError
-from kernalg.spectrum.checks import FloatArray
 from kernalg.spectrum.spectrum import Spectrum
 
 _TINY = 5e-324

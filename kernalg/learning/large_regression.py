@@ -24,12 +24,12 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike
 
+from kernalg.checks import FloatArray, real_number
 from kernalg.compiled.inputs import data_matrix
 from kernalg.compiled.threads import serial_blas
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.network.kernel import Kernel
 from kernalg.progress import Report, reporter
-from kernalg.spectrum.checks import FloatArray, real_number
 from kernalg.spectrum.empirical import targets
 
 _PIVOTS = 64

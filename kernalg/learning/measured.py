@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from kernalg.checks import FloatArray, real_array, real_number, real_vector
 from kernalg.errors import DomainError
 from kernalg.formula import read_object
-from kernalg.spectrum.checks import FloatArray, real_array, real_number, real_vector
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
 _QUANTITIES = ("test_mse", "train_mse", "loo", "gcv", "loo_over_gcv")

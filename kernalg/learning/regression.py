@@ -19,10 +19,10 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike
 
+from kernalg.checks import FloatArray, real_number, real_vector, whole_number
 from kernalg.errors import DomainError
 from kernalg.learning.estimators import cholesky, solve_with_estimates
 from kernalg.learning.measured import Measured, MeasuredCurve
-from kernalg.spectrum.checks import FloatArray, real_number, real_vector
 from kernalg.spectrum.empirical import gram_matrix, targets
 from kernalg.spectrum.spectrum import Spectrum
 
@@ -127,7 +127,8 @@ def measured_curve_on_sphere(
         If a value is out of range, or the spectrum is not that of the kernel on this sphere.
     """
     sizes = _sizes(n)
-    draws, seed, d = _whole("draws", draws, 1), _whole("seed", seed, 0), _whole("dimension", dimension, 2)
+    draws, seed = whole_number("draws", draws, 1), whole_number("seed", seed, 0)
+    d = whole_number("dimension", dimension, 2)
     ridge, noise = real_number("ridge", ridge, minimum=0.0), real_number("noise", noise, minimum=0.0)
     if not isinstance(spectrum, Spectrum):
         raise DomainError(f"a Spectrum is needed, not {type(spectrum).__name__}")
@@ -223,7 +224,7 @@ def measured_curve_on_data(
     total = len(gram)
     labels = targets(y, total)
     sizes = _sizes(n)
-    draws, seed = _whole("draws", draws, 1), _whole("seed", seed, 0)
+    draws, seed = whole_number("draws", draws, 1), whole_number("seed", seed, 0)
     ridge = real_number("ridge", ridge, minimum=0.0)
     if max(sizes) >= total:
         raise DomainError(f"n = {max(sizes)} of {total} points leaves none to hold out; n must be below {total}")
@@ -294,14 +295,8 @@ def _tail_beyond(gram: FloatArray, listed: FloatArray, trace: float | None) -> f
     return max(tail, 0.0)
 
 
-def _whole(name: str, given: Any, minimum: int) -> int:
-    if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < minimum:
-        raise DomainError(f"{name} is {given!r}; an integer of at least {minimum} is needed")
-    return int(given)
-
-
 def _sizes(n: int | Iterable[int]) -> list[int]:
-    sizes = [_whole("n", size, 1) for size in (n if isinstance(n, Iterable) else [n])]
+    sizes = [whole_number("n", size, 1) for size in (n if isinstance(n, Iterable) else [n])]
     if not sizes:
         raise DomainError("n is empty; give at least one number of samples")
     return sizes

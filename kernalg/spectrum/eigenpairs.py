@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from kernalg.checks import FloatArray, real_number
 from kernalg.compiled.threads import serial_blas
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.progress import Report, reporter
-from kernalg.spectrum.checks import FloatArray, real_number
 
 # Directions below this share of the largest eigenvalue are rounding, not part of the Krylov space.
 _ROUNDING = 1e-14

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike
 
+from kernalg.checks import FloatArray, real_array
 from kernalg.errors import DomainError
-from kernalg.spectrum.checks import FloatArray, real_array
 from kernalg.spectrum.spectrum import Spectrum
 
 

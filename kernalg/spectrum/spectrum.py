@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from kernalg.checks import FloatArray, real_number, real_vector
 from kernalg.errors import DomainError, InternalError
 from kernalg.formula import read_object
-from kernalg.spectrum.checks import FloatArray, real_number, real_vector
+from kernalg.spectrum.spaces import SPACE_TYPES, Space, space_from_json, space_to_json
 from kernalg.spectrum.tables import format_integer, html_table, import_pandas, text_table
 
 if TYPE_CHECKING:
@@ -50,14 +51,14 @@ class Spectrum:
         Absolute error estimates of the eigenvalues.
     methods : (levels,) sequence of str, optional
         How each eigenvalue was obtained.
-    space : str
-        The inputs, in words ("sphere S^9, d = 10").
+    space : Space or str
+        The inputs: a space of kernalg (``Sphere(10)``), or words.
     convention : str
         The normalisation, in words, if it needs any beyond "per harmonic, probability measure".
     labels : (levels,) sequence of str, optional
         Names of the levels; the index is used without them.
-    exact : (levels,) sequence of sympy.Float, optional
-        The eigenvalues again, to their certified digits.
+    exact : (levels,) sequence of sympy.Float or sympy.Rational, optional
+        The eigenvalues again, to their certified digits or as exact fractions.
     target_power : (levels,) array_like of float, optional
         Power of a target in each level: the sum of its squared coefficients there.
     atoms : int, optional
@@ -85,10 +86,10 @@ class Spectrum:
     trace: float | None = field(default=None, kw_only=True)
     errors: FloatArray | None = field(default=None, kw_only=True)
     methods: tuple[str, ...] | None = field(default=None, kw_only=True)
-    space: str = field(default="", kw_only=True)
+    space: Space | str = field(default="", kw_only=True)
     convention: str = field(default="", kw_only=True)
     labels: tuple[str, ...] | None = field(default=None, kw_only=True)
-    exact: tuple[sp.Float, ...] | None = field(default=None, kw_only=True)
+    exact: tuple[sp.Number, ...] | None = field(default=None, kw_only=True)
     target_power: FloatArray | None = field(default=None, kw_only=True)
     atoms: int | None = field(default=None, kw_only=True)
 
@@ -100,10 +101,10 @@ class Spectrum:
         trace: float | None = None,
         errors: ArrayLike | None = None,
         methods: Iterable[str] | None = None,
-        space: str = "",
+        space: Space | str = "",
         convention: str = "",
         labels: Iterable[str] | None = None,
-        exact: Iterable[sp.Float] | None = None,
+        exact: Iterable[sp.Number] | None = None,
         target_power: ArrayLike | None = None,
         atoms: int | None = None,
     ) -> None:
@@ -141,10 +142,12 @@ class Spectrum:
         put(self, "errors", vector("errors", errors))
         put(self, "methods", names("methods", methods))
         put(self, "labels", names("labels", labels))
-        for name, text in (("space", space), ("convention", convention)):
-            if not isinstance(text, str):
-                raise DomainError(f"{name} is a text (str), not {text!r}")
-            put(self, name, text)
+        if not isinstance(space, (str, *SPACE_TYPES)):
+            raise DomainError(f"space is {space!r}; a space such as Sphere(10), or a text (str), is needed")
+        if not isinstance(convention, str):
+            raise DomainError(f"convention is a text (str), not {convention!r}")
+        put(self, "space", space)
+        put(self, "convention", convention)
         put(self, "exact", None if exact is None else _exact_values(exact, values))
         put(self, "target_power", vector("target_power", target_power))
         put(self, "atoms", None if atoms is None else _count("atoms", atoms))
@@ -177,7 +180,7 @@ class Spectrum:
     def log_eigenvalues(self) -> FloatArray:
         """log(eigenvalue) per level, -inf where it is not positive; from the certified digits if there are any."""
         if self.exact is not None:
-            return np.array([_log_float(v) for v in self.exact])
+            return np.array([_log_exact(v) for v in self.exact])
         positive = np.maximum(self.eigenvalues, 0.0)
         with np.errstate(divide="ignore"):
             return np.log(positive)
@@ -193,7 +196,7 @@ class Spectrum:
         powers = np.empty(len(self))
         for i, m in enumerate(self.multiplicities):
             fraction, exponent = (
-                math.frexp(max(self.eigenvalues[i], 0.0)) if self.exact is None else _frexp_float(self.exact[i])
+                math.frexp(max(self.eigenvalues[i], 0.0)) if self.exact is None else _frexp_exact(self.exact[i])
             )
             powers[i] = _scaled(m, fraction, exponent)
         return powers
@@ -251,7 +254,7 @@ class Spectrum:
             self.space,
             self.convention,
             self.labels,
-            None if self.exact is None else tuple((v._mpf_, v._prec) for v in self.exact),
+            None if self.exact is None else tuple(str(_write_number(v)) for v in self.exact),
             items(self.target_power),
             self.atoms,
         )
@@ -303,10 +306,10 @@ class Spectrum:
                 "trace": self.trace,
                 "errors": items(self.errors),
                 "methods": self.methods,
-                "space": self.space,
+                "space": self.space if isinstance(self.space, str) else space_to_json(self.space),
                 "convention": self.convention,
                 "labels": self.labels,
-                "exact": None if self.exact is None else [_write_float(v) for v in self.exact],
+                "exact": None if self.exact is None else [_write_number(v) for v in self.exact],
                 "target_power": items(self.target_power),
                 "atoms": None if self.atoms is None else _write_integer(self.atoms),
             },
@@ -327,8 +330,10 @@ class Spectrum:
             data["multiplicities"] = [_read_integer(m) for m in data["multiplicities"]]
             if data.get("atoms") is not None:
                 data["atoms"] = _read_integer(data["atoms"])
+            if isinstance(data.get("space"), dict):
+                data["space"] = space_from_json(data["space"])
             if data.get("exact") is not None:
-                data["exact"] = [_read_float(v) for v in data["exact"]]
+                data["exact"] = [_read_number(v) for v in data["exact"]]
             return cls(**data)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DomainError(f"not the JSON of a Spectrum, as Spectrum.to_json writes it: {error}") from error
@@ -377,33 +382,39 @@ def _scaled(m: int, fraction: float, exponent: int) -> float:
         return math.inf
 
 
-def _frexp_float(value: sp.Float) -> tuple[float, int]:
+def _frexp_exact(value: sp.Number) -> tuple[float, int]:
     """fraction, exponent with value = fraction * 2**exponent, for values outside the range of float64 too."""
+    if value.is_Rational:
+        p, q = int(value.p), int(value.q)
+        shift = 64 - p.bit_length() + q.bit_length()
+        quotient = (p << shift) // q if shift >= 0 else p // (q << -shift)
+        return float(max(quotient, 0)), -shift
     sign, mantissa, exponent, bits = (int(part) for part in value._mpf_)
     shift = max(bits - 64, 0)
     fraction = 0.0 if sign else float(mantissa >> shift)  # a negative value is zero within its error
     return fraction, exponent + shift
 
 
-def _log_float(value: sp.Float) -> float:
-    fraction, exponent = _frexp_float(value)
+def _log_exact(value: sp.Number) -> float:
+    fraction, exponent = _frexp_exact(value)
     return math.log(fraction) + exponent * math.log(2) if fraction > 0 else -math.inf
 
 
-def _exact_values(given: Iterable[sp.Float], values: FloatArray) -> tuple[sp.Float, ...]:
+def _exact_values(given: Iterable[sp.Number], values: FloatArray) -> tuple[sp.Number, ...]:
     import sympy as sp
 
-    # SymPy's arithmetic returns the integer 0 for a Float that is zero.
-    exact = tuple(sp.Float(0) if v == 0 and isinstance(v, sp.Integer | int) else v for v in given)
-    _same_length("exact", len(exact), len(values))
-    for i, v in enumerate(exact):
-        if not isinstance(v, sp.Float) or not v.is_finite:
-            raise DomainError(f"exact[{i}] is {v!r}; finite SymPy Floats are needed")
+    numbers = tuple(sp.S(v) if isinstance(v, int) else v for v in given)
+    _same_length("exact", len(numbers), len(values))
+    for i, v in enumerate(numbers):
+        if not isinstance(v, sp.Float | sp.Rational) or not v.is_finite:
+            raise DomainError(f"exact[{i}] is {v!r}; finite SymPy Floats or Rationals are needed")
         if abs(float(v) - values[i]) > 1e-8 * abs(values[i]) + np.finfo(np.float64).tiny:
             raise DomainError(
                 f"exact[{i}] is {float(v)!r} but eigenvalues[{i}] is {float(values[i])!r}: they must agree"
             )
-    return exact
+    # Among Floats, a zero is the integer 0 in SymPy's arithmetic.
+    floats = any(isinstance(v, sp.Float) for v in numbers)
+    return tuple(sp.Float(0) if floats and v == 0 and not isinstance(v, sp.Float) else v for v in numbers)
 
 
 def _write_integer(m: int) -> str:
@@ -416,16 +427,22 @@ def _read_integer(text: Any) -> int:
     return int(text, 0)
 
 
-def _write_float(value: sp.Float) -> list[str]:
-    """Signed mantissa, binary exponent and working precision: exact, where decimal digits would round."""
+def _write_number(value: sp.Number) -> list[str]:
+    """A Float as signed mantissa, binary exponent and working precision: exact, where decimal digits would round. A
+    Rational as numerator and denominator."""
+    if value.is_Rational:
+        return [_write_integer(int(value.p)), _write_integer(int(value.q))]
     sign, mantissa, exponent, _ = (int(part) for part in value._mpf_)
     return [_write_integer(mantissa) if not sign else "-" + _write_integer(mantissa), str(exponent), str(value._prec)]
 
 
-def _read_float(parts: Any) -> sp.Float:
+def _read_number(parts: Any) -> sp.Number:
     import sympy as sp
 
-    mantissa, exponent, precision = (_read_integer(part) for part in parts)
+    numbers = [_read_integer(part) for part in parts]
+    if len(numbers) == 2 and numbers[1] > 0:
+        return sp.Rational(*numbers)
+    mantissa, exponent, precision = numbers
     if mantissa == 0:
         return sp.Float("0", precision=precision)
     sign = int(mantissa < 0)

@@ -17,7 +17,6 @@ References: Bach (JMLR 18, 2017); Bietti & Bach, *Deep equals shallow for ReLU n
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
@@ -25,9 +24,11 @@ from flint import arb
 
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError
-from kernalg.expansion.zonal import dimension_and_degree, multiplicity, whole_number
+from kernalg.expansion.taylor import zonal_from_taylor
+from kernalg.expansion.zonal import multiplicity
+from kernalg.spectrum.profiles import profile_of, rational_coefficients
+from kernalg.spectrum.spaces import Space, Sphere
 from kernalg.spectrum.spectrum import Spectrum
-from kernalg.spectrum.sphere_profile import Profile
 from kernalg.spectrum.sphere_quadrature import eigenvalues_by_enclosure, eigenvalues_by_gauss
 from kernalg.spectrum.sphere_series import (
     eigenvalues_by_series,
@@ -42,72 +43,15 @@ _ROUGH_DIGITS = 8
 # In double precision Gauss-Legendre overtakes the trapezoidal rule here: nodes like the degree, not its square.
 _TRAPEZOID_DEGREES = 60
 _MOST_DEGREES = 2000
+CONVENTION = "per harmonic, uniform probability measure"
 
 
-@dataclass(frozen=True, slots=True)
-class Sphere:
-    """The sphere S^(d-1) in `d` dimensions, with the uniform probability measure.
-
-    Only the cosine of two points matters. Kernels of networks see rows with |x|^2 = d as points of it
-    (rho = x.x'/d); rows of norm 1 are not.
-
-    Raises
-    ------
-    DomainError
-        Unless `d` is an integer from 2.
-
-    Examples
-    --------
-    >>> Sphere(50), Circle
-    (Sphere(d=50), Sphere(d=2))
-    """
-
-    d: int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "d", whole_number("d", self.d, 2))
-
-
-Circle = Sphere(2)
-
-
-def spectrum(K: Any, space: Sphere, degree: int = 20, digits: int | None = None) -> Spectrum:
-    """Eigenvalues of degree 0 to `degree` of a kernel on the sphere.
-
-    Parameters
-    ----------
-    K : Kernel or Profile
-        A kernel with a `profile()`, or the profile itself: the kernel as a function of the cosine.
-    space : Sphere
-        ``Sphere(d)``: inputs with |x|^2 = d, uniform in direction; ``Circle`` is ``Sphere(2)``.
-    degree : int
-        Largest degree.
-    digits : int, optional
-        Certified significant digits of every eigenvalue, in `Spectrum.exact`. Without it the eigenvalues are good to
-        double precision, with an error estimate each.
-
-    Returns
-    -------
-    Spectrum
-
-    Raises
-    ------
-    DomainError
-        If `K` has no profile, or a number is out of range.
-    PrecisionError
-        If the accuracy is not reached.
-
-    Examples
-    --------
-    >>> import kernalg as ka
-    >>> s = ka.spectrum(ka.dot_product_kernel("exp(rho)"), ka.Sphere(3), degree=2)
-    >>> s.eigenvalues  # lambda_0 = sinh(1)
-    array([1.17520119, 0.36787944, 0.07156287])
-    """
-    if not isinstance(space, Sphere):
-        raise DomainError(f"space={space!r}: give Sphere(d) with an integer d from 2, or Circle.")
-    profile = _profile_of(K)
-    d, degree = dimension_and_degree(space.d, degree)
+def sphere_spectrum(K: Any, space: Sphere, degree: int, digits: int | None, exact: bool) -> Spectrum:
+    """Eigenvalues of degree 0 to `degree` of a kernel on the sphere; parameters as in `spectrum`."""
+    if exact:
+        return _exact_spectrum(K, space, degree)
+    profile = profile_of(K)
+    d = space.d
     if degree > _MOST_DEGREES:
         raise DomainError(f"degree={degree}: at most {_MOST_DEGREES} degrees are computed.")
     certified = digits is not None
@@ -140,23 +84,46 @@ def spectrum(K: Any, space: Sphere, degree: int = 20, digits: int | None = None)
     values = [found[k][0] for k in levels]
     for k, value in enumerate(values):
         if value < -estimates.get(k, arb(0)):
-            raise DomainError(
-                f"the kernel is not positive semi-definite on the sphere: its eigenvalue of degree {k} is "
-                f"{value.str(8, radius=False)}. Check the sign and the formula of its profile"
-            )
+            raise not_positive(space, k, value.str(8, radius=False))
     eigenvalues = [float(value.mid()) for value in values]
     errors = [float(estimates.get(k, values[k].rad()).upper()) + _rounding(eigenvalues[k]) for k in levels]
     underflow = any(abs(v) < 1e-290 and not value.is_zero() for v, value in zip(eigenvalues, values, strict=True))
-    exact = [_as_float(value, goal) for value in values] if certified or underflow else None
+    floats = [_as_float(value, goal) for value in values] if certified or underflow else None
     return Spectrum(
         eigenvalues,
         [multiplicity(d, k) for k in levels],
         trace=float(at_one.mid()),
         errors=errors,
         methods=[found[k][1] for k in levels],
-        space=f"sphere S^{d - 1}, d = {d}",
-        convention="per harmonic, uniform probability measure",
-        exact=exact,
+        space=space,
+        convention=CONVENTION,
+        exact=floats,
+    )
+
+
+def _exact_spectrum(K: Any, space: Sphere, degree: int) -> Spectrum:
+    coefficients = rational_coefficients(profile_of(K))
+    values = zonal_from_taylor(coefficients, space.d, degree)
+    for k, value in enumerate(values):
+        if value < 0:
+            raise not_positive(space, k, str(value))
+    return Spectrum(
+        [float(value) for value in values],
+        [multiplicity(space.d, k) for k in range(degree + 1)],
+        trace=float(sum(coefficients)),
+        errors=[_rounding(float(value)) for value in values],
+        methods=["exact"] * (degree + 1),
+        space=space,
+        convention=CONVENTION,
+        exact=values,
+    )
+
+
+def not_positive(space: Space, k: int | str, value: str) -> DomainError:
+    """The error of a kernel with a negative eigenvalue, here that of level `k`."""
+    return DomainError(
+        f"the kernel is not positive semi-definite on the {space}: its eigenvalue of degree {k} is {value}. Check the "
+        "sign and the formula of its profile"
     )
 
 
@@ -167,12 +134,3 @@ def _rounding(value: float) -> float:
 def _as_float(value: arb, digits: int) -> sp.Float:
     # Gauss values carry their estimate outside the ball: the digits are those of the midpoint.
     return to_float(value.mid(), digits)
-
-
-def _profile_of(K: Any) -> Profile:
-    profile = K.profile() if callable(getattr(K, "profile", None)) else K
-    if not isinstance(profile, Profile):
-        raise DomainError(
-            f"{K!r} is not a kernel of the cosine: give a kernel with a profile (network kernel, dot-product kernel)."
-        )
-    return profile

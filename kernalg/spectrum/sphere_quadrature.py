@@ -20,7 +20,7 @@ from kernalg.enclosure.integrals import gauss_legendre
 from kernalg.errors import PrecisionError
 from kernalg.expansion.taylor import log_largest_weight
 from kernalg.expansion.zonal import zonal_balls
-from kernalg.spectrum.sphere_profile import Profile, density_constant
+from kernalg.spectrum.profiles import Profile, density_constant
 
 _MOST_NODES = 4096
 _MOST_EVALUATIONS = 20_000

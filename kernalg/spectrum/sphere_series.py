@@ -21,7 +21,7 @@ from flint import arb
 from kernalg.enclosure.balls import bits_for, has_digits, negligible, precision
 from kernalg.errors import InternalError, PrecisionError
 from kernalg.expansion.taylor import first_weight, largest_weight, log_largest_weight, weight_ratio
-from kernalg.spectrum.sphere_profile import Profile
+from kernalg.spectrum.profiles import Profile
 
 _LADDER = (64, 256, 1024)
 # Points of (0, 1) where a parity class is compared with its polynomial.

@@ -27,7 +27,7 @@ from flint import arb
 from kernalg.enclosure.balls import bits_for, certain_digits, has_digits, precision
 from kernalg.errors import PrecisionError
 from kernalg.expansion.zonal import zonal_balls
-from kernalg.spectrum.sphere_profile import Profile, density_constant
+from kernalg.spectrum.profiles import Profile, density_constant
 
 _MOST_NODES = 300_000
 

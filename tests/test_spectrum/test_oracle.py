@@ -12,7 +12,7 @@ import sympy as sp
 
 import kernalg as ka
 
-DATA = json.loads((Path(__file__).parent / "data" / "spectra_generalization_public.json").read_text())
+DATA = json.loads((Path(__file__).parents[1] / "data" / "spectra_generalization_public.json").read_text())
 
 FORMULAS = {
     "step_dual": "1 - acos(rho)/pi",

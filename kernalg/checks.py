@@ -1,8 +1,9 @@
-"""Numbers that come from outside: finite real arrays and scalars, or a DomainError that names the value."""
+"""Numbers that come from outside: finite real arrays, scalars and counts, or a DomainError that names the value."""
 
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,17 @@ def real_number(name: str, given: Any, *, minimum: float = -math.inf) -> float:
     if value < minimum:
         raise DomainError(f"{name} is {value!r}; it must be at least {minimum:g}")
     return value
+
+
+def whole_number(name: str, value: Any, minimum: int) -> int:
+    """`value` as an int not below `minimum`; DomainError otherwise."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool | np.bool_) or number < minimum:
+        raise DomainError(f"{name}={value!r}: an integer not below {minimum} is needed.")
+    return number
 
 
 def _first(name: str, bad: NDArray[np.bool_]) -> str:

@@ -1,0 +1,70 @@
+"""`spectrum(K, space)`: the one door; each space has its own room behind it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from kernalg.checks import whole_number
+from kernalg.errors import DomainError
+from kernalg.spectrum.spaces import SPACE_TYPES, Space
+from kernalg.spectrum.spectrum import Spectrum
+
+# Where the spectrum on each space is computed: module, function. A room is imported when it is needed.
+_ROOMS = {
+    "Sphere": ("sphere", "sphere_spectrum"),
+    "Hypercube": ("cube", "cube_spectrum"),
+    "GaussianInputs": ("gaussian_inputs", "gaussian_spectrum"),
+    "ProductOfSpheres": ("product", "product_spectrum"),
+    "Ball": ("radial", "radial_spectrum"),
+    "Shells": ("radial", "radial_spectrum"),
+}
+
+
+def spectrum(K: Any, space: Space, degree: int = 20, digits: int | None = None, *, exact: bool = False) -> Spectrum:
+    """Eigenvalues of a kernel under the distribution of its inputs, level by level.
+
+    Parameters
+    ----------
+    K : Kernel or Profile
+        A network kernel, a kernel of your own (`dot_product_kernel`, …) or its profile.
+    space : Space
+        The inputs: ``Sphere(d)`` (|x|^2 = d), ``Circle``, ``Hypercube(d)``, ``GaussianInputs(d, variance)``,
+        ``ProductOfSpheres(dimensions)``, ``Ball(d)``, ``Shells(d, q)``.
+    degree : int
+        Largest degree.
+    digits : int, optional
+        Certified significant digits of every eigenvalue, in `Spectrum.exact`. Without it the eigenvalues are good to
+        double precision, with an error estimate each.
+    exact : bool
+        Eigenvalues as fractions, in `Spectrum.exact`: for polynomial kernels with rational coefficients.
+
+    Returns
+    -------
+    Spectrum
+
+    Raises
+    ------
+    DomainError
+        If the kernel is not one of this space or not positive semi-definite there, or a number is out of range.
+    PrecisionError
+        If the accuracy is not reached.
+
+    Examples
+    --------
+    >>> import kernalg as ka
+    >>> s = ka.spectrum(ka.dot_product_kernel("exp(rho)"), ka.Sphere(3), degree=2)
+    >>> s.eigenvalues  # lambda_0 = sinh(1)
+    array([1.17520119, 0.36787944, 0.07156287])
+    >>> ka.spectrum(ka.dot_product_kernel("(1 + rho)**2/4"), ka.Sphere(3), degree=3, exact=True).exact
+    (1/3, 1/6, 1/30, 0)
+    """
+    if not isinstance(space, SPACE_TYPES):
+        names = ", ".join(_ROOMS)
+        raise DomainError(f"space={space!r}: give a space of inputs, as in Sphere(10); there are {names}.")
+    if exact and digits is not None:
+        raise DomainError(f"exact=True gives fractions, which have no digits={digits}: ask for one or the other.")
+    module, name = _ROOMS[type(space).__name__]
+    room = getattr(import_module(f"kernalg.spectrum.{module}"), name)
+    result: Spectrum = room(K, space, whole_number("degree", degree, 0), digits, exact)
+    return result

@@ -1,0 +1,57 @@
+"""What the spectrum of a dot-product kernel needs to know of the kernel."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import sympy as sp
+from flint import arb, arb_series
+
+from kernalg.errors import DomainError
+from kernalg.symbols import rho
+
+
+@runtime_checkable
+class Profile(Protocol):
+    """A kernel on the sphere as a function of the cosine of two inputs, in ball arithmetic."""
+
+    @property
+    def nonnegative(self) -> bool:
+        """True when every Taylor coefficient at 0 is known to be non-negative."""
+
+    def series(self, terms: int, /) -> arb_series:
+        """The first Taylor coefficients at 0, at the current precision."""
+
+    def ball(self, rho: Any, /, analytic: bool = False) -> Any:
+        """The value at a real ball or complex box, non-finite if `analytic` and the box meets a branch cut."""
+
+
+def profile_of(K: Any) -> Profile:
+    """The profile of a kernel of the cosine; DomainError if it has none."""
+    profile = K.profile() if callable(getattr(K, "profile", None)) else K
+    if not isinstance(profile, Profile):
+        raise DomainError(
+            f"{K!r} is not a kernel of the cosine: give a kernel with a profile (network kernel, dot-product kernel)."
+        )
+    return profile
+
+
+def rational_coefficients(profile: Profile) -> list[sp.Rational]:
+    """Taylor coefficients of a polynomial profile as fractions; DomainError for any other profile."""
+    expr = getattr(profile, "expr", profile)
+    try:
+        polynomial = sp.Poly(sp.expand(expr), rho)
+    except (sp.PolynomialError, TypeError, AttributeError, ValueError):
+        polynomial = None
+    if polynomial is None or not all(a.is_Rational for a in polynomial.all_coeffs()):
+        raise DomainError(
+            f"exact=True needs a polynomial in rho with rational coefficients, and the kernel is {expr}: ask for "
+            "digits= instead"
+        )
+    return [sp.Rational(a) for a in reversed(polynomial.all_coeffs())]
+
+
+def density_constant(d: int) -> arb:
+    r"""c_d = Gamma(d/2) / (sqrt(pi) Gamma((d-1)/2)): a coordinate of a uniform unit vector has density
+    :math:`c_d(1-t^2)^{(d-3)/2}`."""
+    return (arb(d) / 2).gamma() / (arb.pi().sqrt() * (arb(d - 1) / 2).gamma())
