@@ -52,9 +52,10 @@ def read_curve(cls: Callable[..., Curve], name: str, text: str, fits: Callable[[
     try:
         values: dict[str, Any] = {"spectrum": Spectrum.from_json(json.dumps(data.pop("spectrum")))}
         for key, value in data.items():
-            values[key] = (
-                value if isinstance(value, bool) else frozen(value) if isinstance(value, list) else float(value)
-            )
+            if isinstance(value, bool):
+                values[key] = value
+            else:
+                values[key] = frozen(value) if isinstance(value, list) else float(value)
         curve = cls(**values)
         if not fits(curve):
             raise ValueError("the lengths of its arrays do not fit together")

@@ -122,7 +122,7 @@ class CrossRisk:
         return read_curve(cls, "CrossRisk", text, fits)
 
     def to_pandas(self) -> Any:
-        """A pandas DataFrame of the test risks indexed by n, one column per pair of ridges; MissingExtra without pandas.
+        """A pandas DataFrame of the test risks, a row per n, a column per pair of ridges; MissingExtra without pandas.
 
         The columns are numbered pairs (i, j) of positions in `ridges`.
         """

@@ -182,7 +182,7 @@ def test_shows_and_stores_itself():
 
 def test_bad_input():
     spectrum = Spectrum([1, 0.1], [1, 5])
-    for given, words in [
+    for change, words in [
         ({"ridges": []}, "empty"),
         ({"ridges": [-1, 1]}, "at least 0"),
         ({"ridges": [math.nan, 1]}, "finite"),
@@ -190,7 +190,7 @@ def test_bad_input():
         ({"noise": -1}, "noise"),
     ]:
         with pytest.raises(DomainError, match=words):
-            cross_risk(spectrum, [1, 1], **({"n": 3, "ridges": (0, 1)} | given))
+            cross_risk(spectrum, [1, 1], **({"n": 3, "ridges": (0, 1)} | change))
     risk = cross_risk(spectrum, [1, 1], n=3, ridges=(0, 1))
     for weights in ([1], [0.5, 0.4], [math.inf, 1]):
         with pytest.raises(DomainError, match="weights"):
