@@ -45,25 +45,28 @@ def test_the_predictions_of_the_reference_simulations():
 
 
 def exact(values, modes, power, n, k, ridge, noise):
-    """The published equations as they stand, subtractions and all, with 1500 digits."""
-    with mp.workdps(1500):
+    """The published equations as they stand, subtractions and all, with 1000 digits."""
+    with mp.workdps(1000):
         lam, n, k, ridge, noise = [mp.mpf(v) for v in values], mp.mpf(n), mp.mpf(k), mp.mpf(ridge), mp.mpf(noise)
         power = [mp.mpf(p) for p in power]
 
         def z_of(g):
             return mp.fsum(m * v / (v + g) for m, v in zip(modes, lam, strict=True))
 
-        def too_low(u):
-            g = mp.exp(u)
+        def too_low(g):
             z = z_of(g)
             return z >= k or z + ridge * k / (g * (k - z)) > n
 
         low, high = mp.mpf(-1200), mp.mpf(1200)
-        for _ in range(70):
+        for _ in range(20):
+            middle = (low + high) / 2
+            low, high = (middle, high) if too_low(mp.exp(middle)) else (low, middle)
+        low, high = mp.exp(low), mp.exp(high)
+        for _ in range(400):  # until the second root of the quadratic equation below is far away
             middle = (low + high) / 2
             low, high = (middle, high) if too_low(middle) else (low, middle)
-        g = mp.exp(high)
-        for _ in range(14):  # the subtractions need all digits of gamma
+        g = high
+        for _ in range(6):  # the subtractions need all digits of gamma
             z, slope = z_of(g), -mp.fsum(m * v / (v + g) ** 2 for m, v in zip(modes, lam, strict=True))
             if ridge:
                 g -= ((n - z) * (k - z) * g - ridge * k) / ((n - z) * (k - z) - slope * g * (n + k - 2 * z))
@@ -102,7 +105,7 @@ def problems(draw):
     return values, modes, power, float(draw(sizes)), float(draw(sizes)), ridge, draw(st.sampled_from([0.0, 0.1]))
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(problems())
 def test_agrees_with_exact_arithmetic_over_hundreds_of_decades(case):
     values, modes, power, n, k, ridge, noise = case
