@@ -27,12 +27,12 @@ def marchenko_pastur(lam, modes, power, n, t, noise):
 
     w follows the law of the eigenvalues of Psi' Psi (modes x modes, n samples), support (sqrt n -+ sqrt m)^2.
     """
-    low, high = (math.sqrt(n) - math.sqrt(modes)) ** 2, (math.sqrt(n) + math.sqrt(modes)) ** 2
-    middle, radius = (low + high) / 2, (high - low) / 2
+    high = (math.sqrt(n) + math.sqrt(modes)) ** 2
+    low, radius = (n - modes) ** 2 / high, 2 * math.sqrt(n * modes)
 
     def mean(function):
-        def integrand(angle):  # density sqrt((high-w)(w-low))/(2 pi m w), w = middle + radius cos(angle)
-            w = middle + radius * math.cos(angle)
+        def integrand(angle):  # density sqrt((high-w)(w-low))/(2 pi m w), w = low + radius (1 + cos(angle))
+            w = low + 2 * radius * math.cos(angle / 2) ** 2
             return function(w) * (radius * math.sin(angle)) ** 2 / (2 * math.pi * modes * w)
 
         return quad(integrand, 0, math.pi, epsabs=1e-14, epsrel=1e-13, limit=500)[0]
@@ -54,9 +54,10 @@ def test_one_level_is_an_integral_over_the_marchenko_pastur_law(n):
 def uniform_circle(values, modes, power, n, t, noise, nodes):
     """The textbook form: an even circle around [0, upper end], (1-exp(-tz))/z as it stands, kappa as a cubic root."""
     (one, two), (m1, m2) = values, modes
-    radius = 2 * (math.sqrt(n) + math.sqrt(m1 + m2)) ** 2 * max(values)
+    top = (math.sqrt(n) + math.sqrt(m1 + m2)) ** 2 * max(values)  # beyond the largest eigenvalue
+    middle, radius = top / 2, top * 0.6
     angles = 2 * np.pi * (np.arange(nodes) + 0.5) / nodes
-    kappas, zs = [], radius / 2 + radius * np.exp(1j * angles)
+    kappas, zs = [], middle + radius * np.exp(1j * angles)
     for z in zs:
         # (n k - z')(k+l1)(k+l2) = m1 l1 k (k+l2) + m2 l2 k (k+l1), z' = -z
         cubic = np.polymul([n, z], np.polymul([1, one], [1, two]))
@@ -69,7 +70,7 @@ def uniform_circle(values, modes, power, n, t, noise, nodes):
     kappas = np.array(kappas)
     L = np.array(values) / (np.array(values) + kappas[:, None])
     C = (((1 - L) * power) @ (1 - L).T + noise) / (1 - (L * modes) @ L.T / n)
-    w = -(zs - radius / 2) / nodes * (1 - np.exp(-t * zs)) / zs
+    w = -(zs - middle) / nodes * (1 - np.exp(-t * zs)) / zs
     c = (1 - L) @ np.array(power) + noise
     a0 = 1 - w.sum()
     return (a0**2 * (sum(power) + noise) + 2 * a0 * w @ c + w @ C @ w).real
@@ -130,7 +131,7 @@ def test_early_and_late(spectrum, power):
     np.testing.assert_allclose(curve.test_mse[:, 1], total - early * slope, atol=1e-13)
     end = learning_curve(spectrum, power, n=n, noise=0.1)
     for name in ("test_mse", "excess_mse", "bias", "variance"):
-        np.testing.assert_allclose(getattr(curve, name)[:, 2], getattr(end, name), rtol=1e-9, err_msg=name)
+        np.testing.assert_allclose(getattr(curve, name)[:, 2], getattr(end, name), rtol=1e-9, atol=1e-14, err_msg=name)
     np.testing.assert_allclose(curve.learnabilities[:, 2], end.learnabilities, rtol=1e-9, atol=1e-13)
 
 
