@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from kernalg.errors import DomainError, PrecisionError
+from kernalg.errors import DomainError, InternalError, PrecisionError
 from kernalg.learning import gradient_flow
 from kernalg.learning.eigenlearning import learning_curve
 from kernalg.learning.gradient_flow import GradientFlowCurve, gradient_flow_curve, optimal_stopping
+from kernalg.learning.problem import learning_problem
 from kernalg.learning.two_ridges import cross_risk
 from kernalg.spectrum.spectrum import Spectrum
 
@@ -191,6 +192,26 @@ def test_a_ridge_is_a_mixture_of_stopping_times(n):
         weights = (log_times[1] - log_times[0]) * np.exp(log_times - np.exp(log_times))
         expected = learning_curve(spectrum, power, n=n, ridge=ridge).learnabilities[0]
         np.testing.assert_allclose(weights @ curve.learnabilities[0], expected, atol=1e-11)
+
+
+def test_a_root_in_the_wrong_half_plane_is_not_taken_for_kappa():
+    """Followed from another root of the cubic equation, Newton's method stays with it: an error, no number."""
+    flow = gradient_flow._Flow(learning_problem(Spectrum([0.5, 0.1], [2, 20]), [1, 1], 10, 0.0))
+    values, powers, spare = flow.values, flow.powers, 10.0 - np.array(flow.counts)
+    ridge = -0.3 - 0.2j
+    cubic = np.polymul([10, -ridge], np.poly(-values))
+    for own, other in ((0, 1), (1, 0)):
+        cubic = np.polysub(cubic, powers[own] * np.array([1, values[other], 0]))
+    roots = np.roots(cubic)
+    assert (roots.imag < 0).sum() == 1
+    for root in roots:
+        ends = np.array([ridge]), np.array([ridge * 1.001])
+        if root.imag < 0:
+            found = flow.advance(10, spare, np.array([root]), *ends, 20)
+            assert found[0] == pytest.approx(root, rel=1e-2)
+        else:
+            with pytest.raises(InternalError, match="contour"):
+                flow.advance(10, spare, np.array([root]), *ends, 20)
 
 
 @pytest.mark.parametrize("nodes", [2.0, 3.0, 5.0])
