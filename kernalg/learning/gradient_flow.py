@@ -48,8 +48,8 @@ from kernalg.checks import FloatArray, real_vector
 from kernalg.compiled.threads import serial_blas
 from kernalg.errors import DomainError, InternalError, PrecisionError
 from kernalg.learning.arrays import frozen, read_curve, write_curve
-from kernalg.learning.eigenlearning import learning_curve
 from kernalg.learning.problem import LearningProblem, learning_problem
+from kernalg.learning.two_ridges import cross_risk
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
@@ -199,7 +199,7 @@ def gradient_flow_curve(
         scaled = np.minimum(np.ldexp(instants, -flow.shift), 1e250)
     moving = np.flatnonzero((scaled > 1e-250) & (len(flow.values) > 0))
     with serial_blas():  # many small products
-        for row in np.flatnonzero(problem.n * len(moving)):
+        for row in np.flatnonzero((problem.n > 0) & (len(moving) > 0)):
             missing, variance[row, moving], error[row, moving] = flow.run(float(problem.n[row]), scaled[moving])
             bias[row, moving] = missing**2 @ flow.learnable + flow.unlearnable
             learned[np.ix_([row], moving, flow.order)] = (1 - missing)[None]
@@ -255,10 +255,10 @@ def optimal_stopping(
     (array([11.63,  3.7 ]), array([0.5001, 0.1333]))
     """
     problem = learning_problem(spectrum, power, n, noise)
-    end = learning_curve(spectrum, problem.power, n=problem.n, noise=problem.noise).test_mse
+    end = cross_risk(spectrum, problem.power, n=problem.n, ridges=[0.0], noise=problem.noise).test_mse[:, 0, 0]
     flow = _Flow(problem)
     found, best = np.zeros(len(problem.n)), np.full(len(problem.n), problem.power.sum() + problem.noise)
-    for row in np.flatnonzero(problem.n * (len(flow.values) > 0)):
+    for row in np.flatnonzero((problem.n > 0) & (len(flow.values) > 0)):
         size = float(problem.n[row])
 
         def errors(times: FloatArray, size: float = size) -> FloatArray:
@@ -376,18 +376,18 @@ class _Flow:
         """
         values, powers = self.values, self.powers
 
-        def level(kappa: float, distances: FloatArray) -> float:
+        def q_minus_n(distances: FloatArray) -> float:
             return float((powers * (values / distances) / distances).sum() - n)
 
         with np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore"):
             gaps = values[0] - values
-            gap = _log_bisection(lambda s: level(-values[0] - s, gaps + s) > 0, -700.0, 700.0)
+            gap = _log_bisection(lambda s: q_minus_n(gaps + s) > 0, -700.0, 700.0)
             upper = float((powers * ((values[0] + gap) / (gaps + gap)) ** 2).sum())
             if n < self.counts[-1]:
-                kappa = _log_bisection(lambda k: level(k, values + k) > 0, -700.0, 5.0)
+                kappa = _log_bisection(lambda k: q_minus_n(values + k) > 0, -700.0, 5.0)
             else:
                 top = math.log(values[-1]) if values[-1] > 0 else -700.0
-                kappa = -_log_bisection(lambda k: level(-k, values - k) < 0, -700.0, top)
+                kappa = -_log_bisection(lambda k: q_minus_n(values - k) < 0, -700.0, top)
             lower = float((powers * (kappa / (values + kappa)) ** 2).sum())
         return (lower if math.isfinite(lower) else 0.0), upper
 

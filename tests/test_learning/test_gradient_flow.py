@@ -262,6 +262,8 @@ def test_levels_may_be_split_unordered_and_zero():
 def test_nothing_to_learn_or_nothing_to_learn_from():
     curve = gradient_flow_curve(Spectrum([1, 0.1], [1, 5]), [1, 2, 3], n=[0, 4], times=[0, 1e-300, 1e300], noise=0.5)
     assert (curve.test_mse[0] == 6.5).all() and (curve.test_mse[1, :2] == 6.5).all()
+    curve = gradient_flow_curve(Spectrum([1, 0.1], [1, 5]), [1, 2, 3], n=1e200, times=[1e-202, 1e9], noise=0.5)
+    assert 3.5 < curve.test_mse[0, 0] < 6.5 and curve.test_mse[0, 1] == pytest.approx(3.5, rel=1e-12)
     curve = gradient_flow_curve(Spectrum([0.0], [5]), [1], n=4, times=[3.0], noise=0.5)
     assert curve.test_mse[0, 0] == 1.5 and curve.variance[0, 0] == 0
 
@@ -277,6 +279,8 @@ def test_when_to_stop():
     assert scaled.time[0] * 1e200 == pytest.approx(best.time[1], rel=1e-3)
     never = optimal_stopping(spectrum, [1, 1], n=[40, 200])
     assert math.isinf(never.time[1]) and never.test_mse[1] < 1e-20
+    square = optimal_stopping(Spectrum([0.1], [3]), [1], n=3, noise=0.1)
+    assert 0.1 < square.test_mse[0] < 1.1 and 0 < square.time[0] < 1e3
     at_once = optimal_stopping(spectrum, [0, 0], n=40, noise=1)
     assert at_once.time[0] == 0 and at_once.test_mse[0] == 1
 
