@@ -171,6 +171,20 @@ class LearningCurve:
         columns |= {f"L{i}": self.learnabilities[:, i] for i in range(self.learnabilities.shape[1])}
         return pandas.DataFrame(columns, index=pandas.Index(self.n, name="n"))
 
+    def simulate(self, kernel: Any = None, **options: Any) -> Any:
+        """Test this prediction by experiment: kernel ridge regression on random inputs of the spectrum's space.
+
+        Parameters
+        ----------
+        kernel : Kernel, Profile or callable, optional
+            The kernel whose spectrum this is.
+        options
+            Number of draws, seed, target, progress: see `kernalg.learning.simulation.simulate`.
+        """
+        from kernalg.learning.simulation import simulate
+
+        return simulate(self, kernel, **options)
+
 
 def learning_curve(
     spectrum: Spectrum,
