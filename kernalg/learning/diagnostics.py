@@ -31,9 +31,10 @@ from kernalg.spectrum.tables import format_integer
 # Below this participation, errors of 20 to 100 % were seen where noise is amplified at all (E_0 above the second).
 _FEW_MODES = 10.0
 _AMPLIFIES = 1.05
-# With R/n below and E_0 above 2, errors of 10 to 75 % (Gaussian kernel in 5 dimensions, ridge 0.001, noise 0.1).
+# With R/n below the first and E_0 above the second, errors of 10 to 75 % (Gaussian kernel in 5 dimensions, ridge 0.001,
+# noise 0.1).
 _SPREAD = 2.0
-_OVERFITS = 2.0
+_OVERFITS = 1.7
 # Noiseless risk below this fraction of the power came out 5 to 80 % higher, or several times where modes are few.
 _SMALL_RISK = 0.02
 _FRACTION_OF_ATOMS = 0.1

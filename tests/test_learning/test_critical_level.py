@@ -34,8 +34,8 @@ def test_known_numbers_by_algebra_and_by_two_quadratures(modes, n, xi, signal, n
     ]
     for pair in factors:
         assert pair == pytest.approx((signal, noise), abs=1e-10)
-    assert factors[0] == pytest.approx(factors[1], rel=1e-11)
-    assert factors[0] == pytest.approx(factors[2], rel=1e-8)
+    assert factors[0] == pytest.approx(factors[1], rel=1e-11, abs=0)
+    assert factors[0] == pytest.approx(factors[2], rel=1e-8, abs=0)
 
 
 def _textbook_integrals(alpha, gamma):
@@ -47,7 +47,7 @@ def _textbook_integrals(alpha, gamma):
 
     options = {"epsabs": 1e-12, "epsrel": 1e-10, "limit": 500}
     mass = scipy.integrate.quad(density, a, b, **options)[0]
-    assert mass == pytest.approx(min(1, 1 / alpha), rel=1e-7)
+    assert mass == pytest.approx(min(1, 1 / alpha), rel=1e-7, abs=0)
     signal = scipy.integrate.quad(lambda x: density(x) / (1 + gamma * x) ** 2, a, b, **options)[0]
     noise = scipy.integrate.quad(lambda x: density(x) * alpha * gamma**2 * x / (1 + gamma * x) ** 2, a, b, **options)[0]
     return signal + max(1 - 1 / alpha, 0), noise
@@ -63,9 +63,18 @@ def test_equals_the_learning_curve_of_one_level(modes, eigenvalue, ridge, n, pow
     curve = learning_curve(Spectrum([eigenvalue], [modes]), [power], n=n, ridge=ridge, noise=noise)
     for name in ("kappa", "overfitting", "test_mse", "bias", "variance", "train_mse"):
         assert getattr(level, name)[0] == pytest.approx(getattr(curve, name)[0], rel=1e-12, abs=1e-290), name
-    assert level.learnability[0] == pytest.approx(curve.learnabilities[0, 0], rel=1e-12)
-    assert (level.bias + level.variance + noise)[0] == pytest.approx(level.test_mse[0], rel=1e-14)
-    assert modes * level.learnability[0] + ridge / level.kappa[0] == pytest.approx(n, rel=1e-13)
+    assert level.learnability[0] == pytest.approx(curve.learnabilities[0, 0], rel=1e-12, abs=0)
+    assert (level.bias + level.variance + noise)[0] == pytest.approx(level.test_mse[0], rel=1e-14, abs=0)
+    assert modes * level.learnability[0] + ridge / level.kappa[0] == pytest.approx(n, rel=1e-13, abs=0)
+
+
+def test_ridge_and_tail():
+    """Both decide kappa, the ridge alone the train error."""
+    level = critical_level(30, 0.1, n=[0, 5, 30, 200], ridge=0.25, tail=0.5, power=2.0, noise=0.1)
+    curve = learning_curve(Spectrum([0.1], [30], trace=3.5), [2.0], n=[0, 5, 30, 200], ridge=0.25, noise=0.1)
+    for name in ("kappa", "overfitting", "test_mse", "bias", "variance"):
+        np.testing.assert_allclose(getattr(level, name), getattr(curve, name), rtol=1e-12)
+    np.testing.assert_allclose(level.train_mse[1:], curve.train_mse[1:], rtol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
@@ -129,8 +138,8 @@ def test_moments_near_the_threshold():
     with mp.workdps(30):
         # sin^2 t / (2 + 2 cos t) = (1 - cos t)/2
         expected = mp.quad(lambda t: (1 - mp.cos(t)) / mp.pi / (3 + 2 * mp.cos(t)) ** 2, [0, mp.pi])
-    assert marchenko_pastur_moments(1.0, 1.0)[0] == pytest.approx(float(expected), rel=1e-12)
-    assert marchenko_pastur_moments(4.0, 0.0) == (pytest.approx(1.0, rel=1e-13), 0.0)
+    assert marchenko_pastur_moments(1.0, 1.0)[0] == pytest.approx(float(expected), rel=1e-12, abs=0)
+    assert marchenko_pastur_moments(4.0, 0.0) == (pytest.approx(1.0, rel=1e-13, abs=0), 0.0)
     with pytest.raises(PrecisionError, match="critical_level has no such limit"):
         marchenko_pastur_moments(1.0, 1e14)
 

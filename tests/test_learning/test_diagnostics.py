@@ -72,6 +72,7 @@ def test_none_for_cubes_of_14_dimensions_gaussian_inputs_with_ridge_and_pure_noi
 @pytest.mark.parametrize(
     ("spectrum", "n", "ridge", "noise"),
     [
+        (lambda: gaussian(5), 20, 1e-3, 0.1),  # +10 %
         (lambda: gaussian(5), 50, 1e-3, 0.1),  # +74 %
         (lambda: gaussian(5), 200, 1e-3, 0.1),  # +69 %
         (lambda: gaussian(5), 200, 1e-3, 0.0),  # +83 %, the example of the literature
@@ -117,9 +118,12 @@ def test_few_modes_do_no_harm_to_many_samples():
 
 
 def test_a_tail_counts_as_many_modes():
-    long, short = sphere("ntk", 50, 30), sphere("ntk", 50, 1)
-    assert kinds(long, 60, 0.0, 0.1) == []
-    assert "few modes" not in kinds(short, 30, 0.0, 0.1) and "fast decay" not in kinds(short, 60, 0.0, 0.1)
+    # Ten modes and a tail of 2: E_0 = 1.3, but 20 and more modes of the tail are in play at kappa.
+    values, modes, power = [1.0], [8], (1,)
+    assert kinds(Spectrum(values, modes, trace=10.0), 40, 0.0, 0.1, power) == ["truncated spectrum"]
+    assert kinds(Spectrum(values, modes), 40, 2.0, 0.1, power) == ["few modes"]
+    # The spread: degrees 3 and up of a kernel on the sphere, listed or not.
+    assert kinds(sphere("exp", 30, 20), 300, 0.0, 0.1) == kinds(sphere("exp", 30, 2), 300, 0.0, 0.1)[1:] == []
 
 
 @pytest.mark.parametrize("n", [200, 400])

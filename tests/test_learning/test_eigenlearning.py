@@ -121,7 +121,7 @@ def test_agrees_with_exact_arithmetic_over_hundreds_of_decades(case):
     assume(1e-300 < expected["kappa"] < 1e300)
     for name, value in expected.items():
         if value > 1e-290:  # below, float64 has fewer digits
-            assert getattr(curve, name)[0] == pytest.approx(value, rel=1e-11), name
+            assert getattr(curve, name)[0] == pytest.approx(value, rel=1e-11, abs=0), name
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -168,11 +168,11 @@ def test_kappa_from_1e_minus_300_to_1e300(exponent, gap, ridge):
     scale = 10.0**exponent
     curve = learning_curve(Spectrum([scale], [4]), [1.0], n=1.6, ridge=ridge * scale)
     b = 1.6 - 4 - ridge
-    assert curve.kappa[0] == pytest.approx(scale * (math.sqrt(b * b + 6.4 * ridge) - b) / 3.2, rel=1e-13)
+    assert curve.kappa[0] == pytest.approx(scale * (math.sqrt(b * b + 6.4 * ridge) - b) / 3.2, rel=1e-13, abs=0)
     other = scale * 10.0 ** (gap if abs(exponent + gap) <= 300 else 0)
     pair = learning_curve(Spectrum([scale, other], [4, 4]), [1.0, 1.0], n=4)
     # n = half of all modes: kappa^2 = lambda_0 lambda_1.
-    assert pair.kappa[0] == pytest.approx(math.sqrt(scale) * math.sqrt(other), rel=1e-13)
+    assert pair.kappa[0] == pytest.approx(math.sqrt(scale) * math.sqrt(other), rel=1e-13, abs=0)
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e150, 1e300])
@@ -196,10 +196,10 @@ def test_conservation_and_the_decomposition(values, ridge, n):
     modes = [3 * i + 2 for i in range(len(values))]
     curve = learning_curve(Spectrum(values, modes), [1.0] * len(values), n=n, ridge=ridge, noise=0.2)
     rest = curve.ridge / curve.kappa[0] if curve.kappa[0] > 0 else max(n - sum(modes), 0)
-    assert curve.learnability_sum[0] + rest == pytest.approx(n, rel=1e-12)
+    assert curve.learnability_sum[0] + rest == pytest.approx(n, rel=1e-12, abs=0)
     if math.isfinite(curve.overfitting[0]):
-        assert curve.bias + curve.variance + 0.2 == pytest.approx(curve.test_mse, rel=1e-12)
-        assert curve.excess_mse == pytest.approx(curve.test_mse - 0.2, rel=1e-9)
+        assert curve.bias + curve.variance + 0.2 == pytest.approx(curve.test_mse, rel=1e-12, abs=0)
+        assert curve.excess_mse == pytest.approx(curve.test_mse - 0.2, rel=1e-9, abs=0)
 
 
 def test_no_samples():

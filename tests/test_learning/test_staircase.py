@@ -52,6 +52,13 @@ def test_ends_are_half_learned_and_the_range_is_where_the_curve_is_close():
     assert abs(outside / third.height - 1) > 0.05
 
 
+def test_a_tail_acts_as_ridge():
+    one = staircase(Spectrum([1.0, 1e-3], [1, 1000], trace=2.5), [1, 1], ridge=0.1, noise=0.5)
+    two = staircase(Spectrum([1.0, 1e-3], [1, 1000]), [1, 1], ridge=0.6, noise=0.5)
+    for a, b in zip(one.plateaus, two.plateaus, strict=True):
+        np.testing.assert_allclose([a.after, a.before, *a.holds], [b.after, b.before, *b.holds], rtol=1e-12)
+
+
 def test_a_range_ends_where_a_level_is_a_quarter_learned():
     spectrum = Spectrum([1.0, 1e-3], [1, 1000])
     plateau = staircase(spectrum, [0, 0], ridge=0.1, noise=1.0, tolerance=1e9).plateaus[1]

@@ -30,11 +30,11 @@ def test_the_same_numbers_as_the_curve(n, ridge):
         number = formulas.evaluate(getattr(formulas, name), at, 30)
         assert getattr(curve, name)[0] == pytest.approx(float(number), rel=1e-13, abs=1e-300), name
     for i, share in enumerate(formulas.learnabilities):
-        assert curve.learnabilities[0, i] == pytest.approx(float(formulas.evaluate(share, at)), rel=1e-13)
+        assert curve.learnabilities[0, i] == pytest.approx(float(formulas.evaluate(share, at)), rel=1e-13, abs=0)
     slope = formulas.evaluate(formulas.derivative(formulas.test_mse, formulas.delta), at, 25)
-    assert ridge_derivative(curve)[0] == pytest.approx(float(slope), rel=1e-10)
+    assert ridge_derivative(curve)[0] == pytest.approx(float(slope), rel=1e-10, abs=0)
     by_noise = formulas.evaluate(formulas.derivative(formulas.test_mse, formulas.noise), at, 25)
-    assert noise_derivative(curve)[0] == pytest.approx(float(by_noise), rel=1e-13)
+    assert noise_derivative(curve)[0] == pytest.approx(float(by_noise), rel=1e-13, abs=0)
 
 
 def test_thirty_digits():
@@ -136,7 +136,7 @@ def test_the_critical_level(modes, n, xi):
     names = ["n", "N", "lambda", "D", "delta", "sigma^2", "v^2"]
     numbers = [n, modes, xi / modes, 1, 0.25, 0.125, 0.5]
     at = {sp.Symbol(name, positive=True): value for name, value in zip(names, numbers, strict=True)}
-    assert float(formulas.evaluate(formulas.root, at)) == pytest.approx(level.kappa[0], rel=1e-14)
+    assert float(formulas.evaluate(formulas.root, at)) == pytest.approx(level.kappa[0], rel=1e-14, abs=0)
     for name in ("overfitting", "bias", "variance", "test_mse", "train_mse"):
         assert formulas.kappa not in getattr(formulas, name).free_symbols
         assert float(formulas.evaluate(getattr(formulas, name), at)) == pytest.approx(
