@@ -28,7 +28,8 @@ from kernalg.learning.problem import LearningProblem
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import format_integer
 
-# Below this participation, errors of 20 to 100 % were seen where noise is amplified at all (E_0 above the second).
+# Below this participation (n/2 if that is less: n samples cannot show more than n modes), errors of 20 to 100 % were
+# seen where noise is amplified at all (E_0 above the second).
 _FEW_MODES = 10.0
 _AMPLIFIES = 1.05
 # With R/n below the first and E_0 above the second, errors of 10 to 75 % (Gaussian kernel in 5 dimensions, ridge 0.001,
@@ -109,16 +110,16 @@ def _scarce(
         around = at.participation + (problem.spectrum.tail or 0.0) / kappa
         spread = _spread(problem.spectrum, kappa) / problem.n
     small = asked & (excess < _SMALL_RISK * problem.power.sum()) & (problem.noise < excess)
-    few = asked & (around < _FEW_MODES) & ((overfitting > _AMPLIFIES) | small)
+    few = asked & (around < np.minimum(_FEW_MODES, problem.n / 2)) & ((overfitting > _AMPLIFIES) | small)
     fast = asked & ~few & (overfitting > _OVERFITS) & (spread < _SPREAD)
     small &= ~few & ~fast
     if few.any():
         yield (
             "few modes",
             few,
-            f"only {_range(around[few])} modes take part around kappa (sum m L(1-L); {_FEW_MODES:g} and more are "
-            "needed), so single experiments scatter widely and their mean was found up to twice the prediction, many "
-            "times without noise. Simulate, or compare leave-one-out estimates.",
+            f"only {_range(around[few])} modes take part around kappa (sum m L(1-L); n/2 are needed, but no more than "
+            f"{_FEW_MODES:g}), so single experiments scatter widely and their mean was found up to twice the "
+            "prediction, many times without noise. Simulate, or compare leave-one-out estimates.",
         )
     if fast.any():
         yield (

@@ -28,7 +28,7 @@ from kernalg.formula import read_object
 from kernalg.learning.diagnostics import Diagnostics, Message, diagnose
 from kernalg.learning.kappa import at_kappa, solve_kappa
 from kernalg.learning.problem import learning_problem
-from kernalg.learning.records import plain
+from kernalg.learning.records import frozen, plain
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
@@ -125,16 +125,15 @@ class LearningCurve:
         try:
             doubts, spectrum = data.pop("diagnostics"), Spectrum.from_json(json.dumps(data.pop("spectrum")))
             messages = tuple(
-                Message(str(kind), str(sentence), tuple(_frozen(n).tolist()))
-                for kind, sentence, n in doubts["messages"]
+                Message(str(kind), str(sentence), tuple(frozen(n).tolist())) for kind, sentence, n in doubts["messages"]
             )
             values: dict[str, Any] = {
-                name: float(value) if isinstance(value, int | float) else _frozen(value) for name, value in data.items()
+                name: float(value) if isinstance(value, int | float) else frozen(value) for name, value in data.items()
             }
             for name in _PER_N:
                 if values[name].shape != values["n"].shape or values["learnabilities"].shape[:1] != values["n"].shape:
                     raise ValueError(f"{name} and n have different lengths")
-            return cls(diagnostics=Diagnostics(_frozen(doubts["participation"]), messages), spectrum=spectrum, **values)
+            return cls(diagnostics=Diagnostics(frozen(doubts["participation"]), messages), spectrum=spectrum, **values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DomainError(f"not the JSON of a LearningCurve, as to_json writes it: {error}") from error
 
@@ -229,15 +228,9 @@ def learning_curve(
     excess = bias + variance
 
     return LearningCurve(
-        n=samples, kappa=_frozen(kappa), learnabilities=_frozen(at.learned), overfitting=_frozen(overfitting),
-        test_mse=_frozen(test), excess_mse=_frozen(excess), train_mse=_frozen(train), bias=_frozen(bias),
-        variance=_frozen(variance), learnability_sum=_frozen(learnability_sum), effective_ridge=effective,
+        n=samples, kappa=frozen(kappa), learnabilities=frozen(at.learned), overfitting=frozen(overfitting),
+        test_mse=frozen(test), excess_mse=frozen(excess), train_mse=frozen(train), bias=frozen(bias),
+        variance=frozen(variance), learnability_sum=frozen(learnability_sum), effective_ridge=effective,
         diagnostics=diagnose(problem, kappa, at, overfitting, excess),
         ridge=ridge, noise=noise, power=problem.power, spectrum=spectrum,
     )  # fmt: skip
-
-
-def _frozen(values: ArrayLike) -> FloatArray:
-    array = np.array(values, dtype=np.float64)
-    array.flags.writeable = False
-    return array

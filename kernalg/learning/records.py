@@ -9,7 +9,9 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from kernalg.checks import FloatArray
 from kernalg.errors import DomainError, InternalError
 from kernalg.formula import read_object
 
@@ -55,6 +57,13 @@ def record_from_json(cls: type[Record], text: str) -> Record:
         raise DomainError(f"not the JSON of a {cls.__name__}, as to_json writes it: {error}") from error
 
 
+def frozen(values: ArrayLike) -> FloatArray:
+    """A read-only copy as a float64 array."""
+    array = np.array(values, dtype=np.float64)
+    array.flags.writeable = False
+    return array
+
+
 def plain(values: Any) -> Any:
     """Nested lists of floats for JSON, infinities as strings."""
     if isinstance(values, list):
@@ -62,9 +71,8 @@ def plain(values: Any) -> Any:
     return values if math.isfinite(values) else str(values)
 
 
-def _array(values: Any) -> Any:
-    array = np.array(values, dtype=np.float64)
+def _array(values: Any) -> FloatArray:
+    array = frozen(values)
     if array.ndim == 0 or np.isnan(array).any():
         raise ValueError("an array of numbers is needed")
-    array.flags.writeable = False
     return array

@@ -25,7 +25,7 @@ from kernalg.checks import FloatArray, real_array, real_number, real_vector
 from kernalg.errors import DomainError
 from kernalg.learning.eigenlearning import LearningCurve
 from kernalg.learning.kappa import AtKappa, at_kappa
-from kernalg.learning.records import record_from_json, record_to_json
+from kernalg.learning.records import frozen, record_from_json, record_to_json
 from kernalg.spectrum.tables import text_table
 
 # More modes than this are not listed one by one unless their levels are given.
@@ -122,9 +122,9 @@ def level_risks(curve: LearningCurve) -> LevelRisks:
         per_mode = np.where(at.learned > 0, at.learned**2 * share, 0.0)
     return LevelRisks(
         n=curve.n,
-        bias=_frozen(at.missing**2 * power),
-        variance=_frozen(variance),
-        variance_per_mode=_frozen(per_mode),
+        bias=frozen(at.missing**2 * power),
+        variance=frozen(variance),
+        variance_per_mode=frozen(per_mode),
         beyond=float(curve.power[len(curve.spectrum) :].sum()),
     )
 
@@ -165,9 +165,9 @@ def mode_risks(curve: LearningCurve, coefficients: ArrayLike, levels: Iterable[i
     variance = level_risks(curve).variance_per_mode[:, index]
     return ModeRisks(
         coefficients=c,
-        mean=_frozen(at.learned[:, index] * c),
-        variance=_frozen(variance),
-        risk=_frozen((at.missing[:, index] * c) ** 2 + variance),
+        mean=frozen(at.learned[:, index] * c),
+        variance=frozen(variance),
+        risk=frozen((at.missing[:, index] * c) ** 2 + variance),
     )
 
 
@@ -290,9 +290,3 @@ def _modes(
                 f"{allowed!r} there: make the curve with the power of this target"
             )
     return c, index
-
-
-def _frozen(values: ArrayLike) -> FloatArray:
-    array = np.array(values, dtype=np.float64)
-    array.flags.writeable = False
-    return array
