@@ -16,7 +16,7 @@ from kernalg.errors import InternalError
 
 def command(*arguments: str, **kwargs: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "kernalg.cli", *arguments],
+        [sys.executable, "-m", "kernalg", *arguments],
         capture_output=True, text=True, timeout=60, env=os.environ | {"PYTHONIOENCODING": "utf-8"} | kwargs,
     )  # fmt: skip
 
@@ -25,10 +25,10 @@ def test_version_and_help():
     assert command("--version").stdout == f"kernalg {kernalg.__version__}\n"
     shown = command("--help")
     assert shown.returncode == 0
-    assert all(name in shown.stdout for name in ("tour", "dual", "activations", "cache", "exit status 2"))
+    assert all(name in shown.stdout for name in ("tour", "dual", "spectrum", "curve", "activations", "cache", "exit status 2"))
 
 
-@pytest.mark.parametrize("name", ["tour", "dual", "activations", "cache"])
+@pytest.mark.parametrize("name", ["tour", "dual", "spectrum", "curve", "activations", "cache"])
 def test_help_of_a_command_has_an_example(name, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([name, "--help"])
@@ -121,11 +121,11 @@ def test_interrupt_and_bugs(monkeypatch, capsys):
 
         return run
 
-    monkeypatch.setattr(cli, "_activations", raises(KeyboardInterrupt()))
+    monkeypatch.setattr(cli.activations, "run", raises(KeyboardInterrupt()))
     assert cli.main(["activations"]) == 130
     capsys.readouterr()
     for bug in (InternalError("two methods disagree"), ZeroDivisionError("division by zero")):
-        monkeypatch.setattr(cli, "_activations", raises(bug))
+        monkeypatch.setattr(cli.activations, "run", raises(bug))
         assert cli.main(["activations"]) == 1
         told = capsys.readouterr().err
         assert str(bug) in told and "bug of kernalg" in told
@@ -133,7 +133,7 @@ def test_interrupt_and_bugs(monkeypatch, capsys):
 
 def test_broken_pipe_is_quiet():
     pipe = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m kernalg.cli activations | (exec 0<&-); echo ${{PIPESTATUS[0]}}"],
+        ["bash", "-c", f"{sys.executable} -m kernalg activations | (exec 0<&-); echo ${{PIPESTATUS[0]}}"],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (pipe.stdout, pipe.stderr) == ("141\n", "")

@@ -1,0 +1,115 @@
+"""Which kernel, and on which inputs: the options that `kernalg spectrum` and `kernalg curve` share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING, Any
+
+from kernalg.errors import DomainError
+
+if TYPE_CHECKING:
+    from kernalg.spectrum.spaces import Space
+    from kernalg.spectrum.spectrum import Spectrum
+
+KERNEL_HELP = """\
+KERNEL is an activation, by name or by formula in x (the tangent kernel of a network of it), or a formula in rho, the
+cosine of two inputs (that kernel itself)."""
+
+_HIDDEN = {"depth": 3, "w_var": "2", "b_var": "0"}
+
+
+def add_kernel(parser: argparse.ArgumentParser) -> None:
+    """KERNEL and the options that say which kernel is meant."""
+    parser.add_argument("kernel", metavar="KERNEL", help='such as relu, "x*exp(-x**2)" or "exp(2*(rho-1))"')
+    group = parser.add_argument_group("kernel")
+    group.add_argument(
+        "--kind",
+        choices=("ntk", "nngp", "formula"),
+        help="tangent kernel or Gaussian-process kernel of a network, or a formula in rho (default: formula if rho "
+        "occurs in KERNEL, otherwise ntk)",
+    )
+    group.add_argument("--depth", type=int, metavar="L", help=f"hidden layers (default: {_HIDDEN['depth']})")
+    group.add_argument(
+        "--w-var",
+        metavar="V",
+        help=f"weight variance of the hidden layers, an exact number such as 2 or 7/4 (default: {_HIDDEN['w_var']})",
+    )
+    group.add_argument(
+        "--b-var", metavar="V", help=f"bias variance of the hidden layers (default: {_HIDDEN['b_var']})"
+    )
+
+
+def add_space(parser: argparse.ArgumentParser) -> None:
+    """The options that say where the inputs live, and up to which degree the spectrum is computed."""
+    group = parser.add_argument_group("inputs")
+    group.add_argument(
+        "--space",
+        choices=tuple(_SPACES),
+        default="sphere",
+        help="sphere: |x|^2 = d; circle: the sphere in 2 dimensions; cube: {-1,1}^d; gaussian: independent N(0, 1) "
+        "coordinates; ball: |x|^2 <= d (default: sphere)",
+    )
+    group.add_argument("-d", "--dimension", type=int, metavar="D", help="of the inputs: x is in R^D")
+    group.add_argument("--variance", metavar="V", help="of the coordinates of gaussian inputs (default: 1)")
+    group.add_argument("--degree", type=int, default=20, metavar="K", help="largest degree (default: 20)")
+
+
+def kernel_of(arguments: argparse.Namespace) -> tuple[Any, str]:
+    """The kernel that was asked for, and what it is in words."""
+    text = arguments.kernel
+    kind = arguments.kind or ("formula" if re.search(r"\brho\b", text) else "ntk")
+    if kind == "formula":
+        given = [f"--{name.replace('_', '-')}" for name in _HIDDEN if getattr(arguments, name) is not None]
+        if given:
+            raise DomainError(f"{' and '.join(given)}: a formula in rho has no layers; leave it out, or give --kind ntk")
+        from kernalg.network.dot_product import dot_product_kernel
+
+        return dot_product_kernel(text), text
+    from kernalg.network.network import mlp
+
+    hidden = {name: d if (v := getattr(arguments, name)) is None else v for name, d in _HIDDEN.items()}
+    network = mlp(text, **hidden)
+    layers = f"{hidden['depth']} hidden layer{'s' * (hidden['depth'] != 1)}"
+    words = f"{kind.upper()} of {text}, {layers}, w_var {hidden['w_var']}, b_var {hidden['b_var']}"
+    return (network.ntk if kind == "ntk" else network.nngp), words
+
+
+def space_of(arguments: argparse.Namespace) -> Space:
+    """The space of inputs that was asked for."""
+    from kernalg.spectrum import spaces
+
+    name, d = arguments.space, arguments.dimension
+    if arguments.variance is not None and name != "gaussian":
+        raise DomainError(f"--variance is of gaussian inputs, and --space is {name}: leave it out")
+    if name == "circle":
+        if d not in (None, 2):
+            raise DomainError(f"the circle has dimension 2, not {d}: leave --dimension out, or take --space sphere")
+        return spaces.Circle
+    if d is None:
+        raise DomainError("--dimension is missing: in how many dimensions do the inputs live? For example -d 50")
+    if name == "gaussian":
+        return spaces.GaussianInputs(d, arguments.variance or 1)
+    space: Space = getattr(spaces, _SPACES[name])(d)
+    return space
+
+
+def spectrum_of(arguments: argparse.Namespace, K: Any, space: Space) -> Spectrum:
+    """The spectrum up to --degree; on the cube, up to its dimension, where the degrees end."""
+    from kernalg.cli.waiting import waiting
+    from kernalg.spectrum.of_kernel import spectrum
+
+    degree = min(arguments.degree, space.d) if arguments.space == "cube" else arguments.degree  # type: ignore[union-attr]
+    with waiting("computing the spectrum", arguments.progress):
+        return spectrum(
+            K, space, degree, getattr(arguments, "digits", None), exact=getattr(arguments, "exact", False)
+        )
+
+
+_SPACES = {
+    "sphere": "Sphere",
+    "circle": "Circle",
+    "cube": "Hypercube",
+    "gaussian": "GaussianInputs",
+    "ball": "Ball",
+}
