@@ -25,7 +25,9 @@ def test_version_and_help():
     assert command("--version").stdout == f"kernalg {kernalg.__version__}\n"
     shown = command("--help")
     assert shown.returncode == 0
-    assert all(name in shown.stdout for name in ("tour", "dual", "spectrum", "curve", "activations", "cache", "exit status 2"))
+    assert all(
+        name in shown.stdout for name in ("tour", "dual", "spectrum", "curve", "activations", "cache", "exit status 2")
+    )
 
 
 @pytest.mark.parametrize("name", ["tour", "dual", "spectrum", "curve", "activations", "cache"])

@@ -19,7 +19,8 @@ _FORMS = ("csv", "json", "png")
 def add_outputs(parser: argparse.ArgumentParser, picture: str) -> None:
     """--csv, --json and --png; `picture` says what is drawn."""
     group = parser.add_argument_group(
-        "output", "Without these, a table to read. FILE must not exist yet; - is the standard output, without the table."
+        "output",
+        "Without these, a table to read. FILE must not exist yet; - is the standard output, without the table.",
     )
     group.add_argument("--csv", metavar="FILE", help="columns with a header, floats to their last digit")
     group.add_argument("--json", metavar="FILE", help="the whole value, for from_json in Python")
@@ -35,7 +36,9 @@ def check_outputs(arguments: argparse.Namespace) -> None:
         if target == "":
             raise DomainError(f"--{form} has an empty file name; give a name, or - for the standard output")
         if target != _STDOUT and path.exists():
-            raise DomainError(f"{target} exists, and nothing is overwritten: name another file for --{form}, or move it")
+            raise DomainError(
+                f"{target} exists, and nothing is overwritten: name another file for --{form}, or move it"
+            )
         if target != _STDOUT and not path.parent.is_dir():
             raise DomainError(f"--{form} {target}: there is no folder {path.parent}; create it, or name another file")
         others = [f"--{other}" for other, where in asked.items() if other != form and where == target]

@@ -16,7 +16,7 @@ KERNEL_HELP = """\
 KERNEL is an activation, by name or by formula in x (the tangent kernel of a network of it), or a formula in rho, the
 cosine of two inputs (that kernel itself)."""
 
-_HIDDEN = {"depth": 3, "w_var": "2", "b_var": "0"}
+_HIDDEN: dict[str, Any] = {"depth": 3, "w_var": "2", "b_var": "0"}
 
 
 def add_kernel(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +35,7 @@ def add_kernel(parser: argparse.ArgumentParser) -> None:
         metavar="V",
         help=f"weight variance of the hidden layers, an exact number such as 2 or 7/4 (default: {_HIDDEN['w_var']})",
     )
-    group.add_argument(
-        "--b-var", metavar="V", help=f"bias variance of the hidden layers (default: {_HIDDEN['b_var']})"
-    )
+    group.add_argument("--b-var", metavar="V", help=f"bias variance of the hidden layers (default: {_HIDDEN['b_var']})")
 
 
 def add_space(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +60,9 @@ def kernel_of(arguments: argparse.Namespace) -> tuple[Any, str]:
     if kind == "formula":
         given = [f"--{name.replace('_', '-')}" for name in _HIDDEN if getattr(arguments, name) is not None]
         if given:
-            raise DomainError(f"{' and '.join(given)}: a formula in rho has no layers; leave it out, or give --kind ntk")
+            raise DomainError(
+                f"{' and '.join(given)}: a formula in rho has no layers; leave it out, or give --kind ntk"
+            )
         from kernalg.network.dot_product import dot_product_kernel
 
         return dot_product_kernel(text), text
@@ -79,8 +79,8 @@ def space_of(arguments: argparse.Namespace) -> Space:
     """The space of inputs that was asked for."""
     from kernalg.spectrum import spaces
 
-    name, d = arguments.space, arguments.dimension
-    if arguments.variance is not None and name != "gaussian":
+    name, d, variance = arguments.space, arguments.dimension, arguments.variance
+    if variance is not None and name != "gaussian":
         raise DomainError(f"--variance is of gaussian inputs, and --space is {name}: leave it out")
     if name == "circle":
         if d not in (None, 2):
@@ -89,7 +89,7 @@ def space_of(arguments: argparse.Namespace) -> Space:
     if d is None:
         raise DomainError("--dimension is missing: in how many dimensions do the inputs live? For example -d 50")
     if name == "gaussian":
-        return spaces.GaussianInputs(d, arguments.variance or 1)
+        return spaces.GaussianInputs(d) if variance is None else spaces.GaussianInputs(d, variance)
     space: Space = getattr(spaces, _SPACES[name])(d)
     return space
 
@@ -101,9 +101,7 @@ def spectrum_of(arguments: argparse.Namespace, K: Any, space: Space) -> Spectrum
 
     degree = min(arguments.degree, space.d) if arguments.space == "cube" else arguments.degree  # type: ignore[union-attr]
     with waiting("computing the spectrum", arguments.progress):
-        return spectrum(
-            K, space, degree, getattr(arguments, "digits", None), exact=getattr(arguments, "exact", False)
-        )
+        return spectrum(K, space, degree, getattr(arguments, "digits", None), exact=getattr(arguments, "exact", False))
 
 
 _SPACES = {
