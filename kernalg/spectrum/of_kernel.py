@@ -7,7 +7,7 @@ from typing import Any
 
 from kernalg.checks import whole_number
 from kernalg.errors import DomainError
-from kernalg.spectrum.spaces import SPACE_TYPES, Space
+from kernalg.spectrum.spaces import SPACE_TYPES, Hypercube, Space, Sphere
 from kernalg.spectrum.spectrum import Spectrum
 
 # Where the spectrum on each space is computed: module, function. A room is imported when it is needed.
@@ -27,12 +27,12 @@ def spectrum(K: Any, space: Space, degree: int = 20, digits: int | None = None, 
     Parameters
     ----------
     K : Kernel or Profile
-        A network kernel, a kernel of your own (`dot_product_kernel`, …) or its profile.
+        A network kernel, a kernel of your own (`dot_product_kernel`, `rbf_kernel`, …) or its profile.
     space : Space
         The inputs: ``Sphere(d)`` (|x|^2 = d), ``Circle``, ``Hypercube(d)``, ``GaussianInputs(d, variance)``,
         ``ProductOfSpheres(dimensions)``, ``Ball(d)``, ``Shells(d, q)``.
     degree : int
-        Largest degree.
+        Largest degree (d on the hypercube, if it is larger: there are no more).
     digits : int, optional
         Certified significant digits of every eigenvalue, in `Spectrum.exact`. Without it the eigenvalues are good to
         double precision, with an error estimate each.
@@ -64,6 +64,8 @@ def spectrum(K: Any, space: Space, degree: int = 20, digits: int | None = None, 
         raise DomainError(f"space={space!r}: give a space of inputs, as in Sphere(10); there are {names}.")
     if exact and digits is not None:
         raise DomainError(f"exact=True gives fractions, which have no digits={digits}: ask for one or the other.")
+    if isinstance(space, Sphere | Hypercube) and callable(getattr(K, "on_sphere", None)):
+        K = K.on_sphere(space.d)  # where all norms are equal, a kernel of the distance is one of the cosine
     module, name = _ROOMS[type(space).__name__]
     room = getattr(import_module(f"kernalg.spectrum.{module}"), name)
     result: Spectrum = room(K, space, whole_number("degree", degree, 0), digits, exact)
