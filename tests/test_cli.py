@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 import kernalg
 from kernalg import cli
+from kernalg.cli import numbers, waiting
 from kernalg.errors import InternalError
+from kernalg.learning.eigenlearning import LearningCurve, learning_curve
+from kernalg.network.dot_product import dot_product_kernel
+from kernalg.network.network import mlp
+from kernalg.spectrum.of_kernel import spectrum
+from kernalg.spectrum.spaces import Sphere
+from kernalg.spectrum.spectrum import Spectrum
 
 
 def command(*arguments: str, **kwargs: str) -> subprocess.CompletedProcess[str]:
@@ -68,6 +78,34 @@ def test_help_and_dual_do_not_import_what_they_do_not_need():
         (["tour", "--activation", "exp(x**2)"], "no finite kernel"),
         (["tour", "--activation", "exp"], "too large"),
         (["tour", "--w-var", "0"], "is 0"),
+        (["spectrum", "relu"], "--dimension is missing"),
+        (["spectrum", "relu", "-d", "1"], "d=1"),
+        (["spectrum", "relu", "-d", "3", "--space", "circle"], "dimension 2"),
+        (["spectrum", "relu", "-d", "3", "--variance", "2"], "--variance is of gaussian"),
+        (["spectrum", "relu", "-d", "3", "--degree=-1"], "degree=-1"),
+        (["spectrum", "relu", "-d", "3", "--digits", "0"], "digits"),
+        (["spectrum", "relu", "-d", "3", "--depth", "0"], "depth"),
+        (["spectrum", "relu", "-d", "3", "--exact"], "polynomial"),
+        (["spectrum", "relux", "-d", "3"], "did you mean relu"),
+        (["spectrum", "exp(rho", "-d", "3"], "not a formula"),
+        (["spectrum", "exp(rho)", "-d", "3", "--depth", "2"], "--depth: a formula in rho"),
+        (["spectrum", "4", "-d", "3", "--kind", "rbf", "--w-var", "2"], "--w-var: the Gaussian kernel"),
+        (["spectrum", "0", "-d", "3", "--kind", "rbf"], "squared_length"),
+        (["spectrum", "four", "-d", "3", "--kind", "rbf"], "squared_length"),
+        (["spectrum", "exp(x)", "-d", "3", "--kind", "formula"], "x"),
+        (["spectrum", "exp(-rho)", "-d", "3"], "not positive semi-definite"),
+        (["spectrum", "exp(rho)", "-d", "3", "--csv", "-", "--json", "-"], "same place"),
+        (["spectrum", "exp(rho)", "-d", "3", "--csv", "no/such/file"], "no folder"),
+        (["spectrum", "exp(rho)", "-d", "3", "--png", ""], "empty file name"),
+        (["curve", "exp(rho)", "-d", "3", "--power", "1;2", "--n", "10"], "--power '1;2'"),
+        (["curve", "exp(rho)", "-d", "3", "--power", "1,1/0", "--n", "10"], "1/0"),
+        (["curve", "exp(rho)", "-d", "3", "--power=-1,1", "--n", "10"], "power[0]"),
+        (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "10:5"], "start:stop:count"),
+        (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "0:5:3"], "start is at least 1"),
+        (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "5:9:1.5"], "count is 1.5"),
+        (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n=-5"], "n[0]"),
+        (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "9", "--ridge=-1"], "ridge"),
+        (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "9", "--noise", "nan"], "--noise 'nan'"),
     ],
 )
 def test_mistakes_are_one_clear_line_and_status_2(arguments, message, capsys, tmp_path, monkeypatch):
@@ -139,3 +177,99 @@ def test_broken_pipe_is_quiet():
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (pipe.stdout, pipe.stderr) == ("141\n", "")
+
+
+def test_spectrum_as_table_csv_and_json(capsys, tmp_path):
+    ask = ["spectrum", "exp(rho)", "-d", "10", "--degree", "20"]
+    assert cli.main(ask) == 0
+    told = capsys.readouterr()
+    lines = told.out.splitlines()
+    assert lines[0] == "exp(rho), on sphere S^9, d = 10" and lines[-1].startswith("trace 2.718281828")
+    assert len(lines) == 24 and told.err == ""  # every level, none left out
+    truth = spectrum(dot_product_kernel("exp(rho)"), Sphere(10), degree=20)
+    assert cli.main([*ask, "--csv", "-"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [float(row["eigenvalue"]) for row in rows] == truth.eigenvalues.tolist()  # to the last bit
+    assert [int(row["multiplicity"]) for row in rows] == list(truth.multiplicities)
+    assert cli.main([*ask, "--json", str(tmp_path / "s.json")]) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines() == lines and f"wrote {tmp_path / 's.json'}" in told.err
+    assert Spectrum.from_json((tmp_path / "s.json").read_text()) == truth
+
+
+def test_certified_digits_and_fractions(capsys):
+    assert cli.main(["spectrum", "exp(rho)", "-d", "10", "--degree", "7", "--digits", "28", "--csv", "-"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert rows[7]["exact"].startswith("4.79607670461116644360706099")
+    assert cli.main(["spectrum", "(1+rho)**2/4", "-d", "3", "--degree", "2", "--exact"]) == 0
+    assert [line.split()[2] for line in capsys.readouterr().out.splitlines()[2:5]] == ["1/3", "1/6", "1/30"]
+
+
+def test_kinds_of_kernels_and_their_words(capsys):
+    def trace(*ask):
+        assert cli.main(["spectrum", *ask, "--degree", "2"]) == 0
+        out = capsys.readouterr().out
+        return out.splitlines()[0], float(out.split("trace ")[1].split(",")[0])
+
+    assert trace("relu", "-d", "5") == ("NTK of relu, 3 hidden layers, w_var 2, b_var 0, on sphere S^4, d = 5", 4.0)
+    assert trace("max(x,0)", "-d", "5", "--kind", "nngp", "--depth", "1", "--b-var", "1/2") == (
+        "NNGP of max(x,0), 1 hidden layer, w_var 2, b_var 1/2, on sphere S^4, d = 5",
+        1.25,
+    )
+    assert trace("4", "--kind", "rbf", "-d", "5") == ("exp(-|x-x'|^2/(2 l2)), l2 = 4, on sphere S^4, d = 5", 1.0)
+    assert trace("rho**2", "--space", "circle") == ("rho**2, on sphere S^1, d = 2", 1.0)
+
+
+def test_curve(capsys, tmp_path):
+    ask = ["curve", "relu", "--depth", "1", "-d", "30", "--power", "0,1,1", "--n", "3,30,200", "--noise", "1/10"]
+    assert cli.main(ask) == 0
+    told = capsys.readouterr()
+    assert "doubtful: n = 3: fewer than 10 modes" in told.err
+    assert told.out.splitlines()[2].split()[0] == "n" and len(told.out.splitlines()) == 6
+    s = spectrum(mlp("relu", 1, 2, 0).ntk, Sphere(30), degree=20)
+    truth = learning_curve(s, [0, 1, 1], n=[3, 30, 200], noise=0.1)
+    assert cli.main([*ask, "--csv", str(tmp_path / "c.csv"), "--json", "-"]) == 0
+    assert LearningCurve.from_json(capsys.readouterr().out) == truth
+    with open(tmp_path / "c.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["test_mse"]) for row in rows] == truth.test_mse.tolist()
+    assert [float(row["L2"]) for row in rows] == truth.learnabilities[:, 2].tolist()
+
+
+def test_sizes_are_whole_numbers_spaced_by_a_factor():
+    given = numbers.sizes("--n", "10:10000:50")
+    assert given[0] == 10 and given[-1] == 10000 and len(given) == 50
+    assert (given == given.round()).all()
+    assert numbers.sizes("--n", "1:10:1000").tolist() == list(range(1, 11))
+    assert numbers.sizes("--n", "1e2, 5/2").tolist() == [100, 2.5]
+
+
+def test_nothing_is_overwritten(tmp_path, capsys):
+    mine = tmp_path / "mine"
+    mine.write_text("keep me")
+    for form in ("--csv", "--json", "--png"):
+        assert cli.main(["spectrum", "exp(rho)", "-d", "3", form, str(mine)]) == 2
+        told = capsys.readouterr()
+        assert told.out == "" and "nothing is overwritten" in told.err
+    assert mine.read_text() == "keep me"
+
+
+@pytest.mark.parametrize("more", [["spectrum"], ["curve", "--power", "0,1", "--n", "10:100:9"]])
+def test_pictures(more, tmp_path, capsys, monkeypatch):
+    ask = [more[0], "exp(rho)", "-d", "3", *more[1:], "--png"]
+    assert cli.main([*ask, str(tmp_path / "s.png")]) == 0
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert cli.main([*ask, str(tmp_path / "t.png")]) == 2
+    assert "pip install 'kernalg[plot]'" in capsys.readouterr().err
+    assert not (tmp_path / "t.png").exists()
+
+
+def test_long_work_says_so_after_a_while(capsys, monkeypatch):
+    monkeypatch.setattr(waiting, "_PATIENCE", 0.05)
+    with waiting.waiting("counting"):
+        time.sleep(0.5)
+    assert capsys.readouterr().err.splitlines()[0] == "kernalg: counting …"
+    with waiting.waiting("counting", show=False):
+        time.sleep(0.1)
+    assert capsys.readouterr().err == ""

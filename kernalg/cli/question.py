@@ -25,9 +25,9 @@ def add_kernel(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("kernel")
     group.add_argument(
         "--kind",
-        choices=("ntk", "nngp", "formula"),
-        help="tangent kernel or Gaussian-process kernel of a network, or a formula in rho (default: formula if rho "
-        "occurs in KERNEL, otherwise ntk)",
+        choices=("ntk", "nngp", "formula", "rbf"),
+        help="tangent kernel or Gaussian-process kernel of a network, a formula in rho, or exp(-|x-x'|^2/(2 KERNEL)) "
+        "with a number (default: formula if rho occurs in KERNEL, otherwise ntk)",
     )
     group.add_argument("--depth", type=int, metavar="L", help=f"hidden layers (default: {_HIDDEN['depth']})")
     group.add_argument(
@@ -57,15 +57,20 @@ def kernel_of(arguments: argparse.Namespace) -> tuple[Any, str]:
     """The kernel that was asked for, and what it is in words."""
     text = arguments.kernel
     kind = arguments.kind or ("formula" if re.search(r"\brho\b", text) else "ntk")
-    if kind == "formula":
+    if kind in _WITHOUT_LAYERS:
         given = [f"--{name.replace('_', '-')}" for name in _HIDDEN if getattr(arguments, name) is not None]
         if given:
             raise DomainError(
-                f"{' and '.join(given)}: a formula in rho has no layers; leave it out, or give --kind ntk"
+                f"{' and '.join(given)}: {_WITHOUT_LAYERS[kind]} has no layers; leave it out, or give --kind ntk"
             )
+    if kind == "formula":
         from kernalg.network.dot_product import dot_product_kernel
 
         return dot_product_kernel(text), text
+    if kind == "rbf":
+        from kernalg.network.radial_basis import rbf_kernel
+
+        return rbf_kernel(text), f"exp(-|x-x'|^2/(2 l2)), l2 = {text}"
     from kernalg.network.network import mlp
 
     hidden = {name: d if (v := getattr(arguments, name)) is None else v for name, d in _HIDDEN.items()}
@@ -95,15 +100,16 @@ def space_of(arguments: argparse.Namespace) -> Space:
 
 
 def spectrum_of(arguments: argparse.Namespace, K: Any, space: Space) -> Spectrum:
-    """The spectrum up to --degree; on the cube, up to its dimension, where the degrees end."""
+    """The spectrum up to --degree, to --digits or --exact where the command has them."""
     from kernalg.cli.waiting import waiting
     from kernalg.spectrum.of_kernel import spectrum
 
-    degree = min(arguments.degree, space.d) if arguments.space == "cube" else arguments.degree  # type: ignore[union-attr]
+    digits, exact = getattr(arguments, "digits", None), getattr(arguments, "exact", False)
     with waiting("computing the spectrum", arguments.progress):
-        return spectrum(K, space, degree, getattr(arguments, "digits", None), exact=getattr(arguments, "exact", False))
+        return spectrum(K, space, arguments.degree, digits, exact=exact)
 
 
+_WITHOUT_LAYERS = {"formula": "a formula in rho", "rbf": "the Gaussian kernel"}
 _SPACES = {
     "sphere": "Sphere",
     "circle": "Circle",
