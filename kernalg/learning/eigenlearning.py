@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from kernalg.checks import FloatArray, real_number
 from kernalg.errors import DomainError
 from kernalg.formula import read_object
-from kernalg.learning.kappa import solve_kappa
+from kernalg.learning.kappa import at_kappa, solve_kappa
 from kernalg.learning.problem import learning_problem
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import format_integer, html_table, import_pandas, text_table
@@ -171,6 +171,20 @@ class LearningCurve:
         columns |= {f"L{i}": self.learnabilities[:, i] for i in range(self.learnabilities.shape[1])}
         return pandas.DataFrame(columns, index=pandas.Index(self.n, name="n"))
 
+    def simulate(self, kernel: Any = None, **options: Any) -> Any:
+        """Test this prediction by experiment: kernel ridge regression on random inputs of the spectrum's space.
+
+        Parameters
+        ----------
+        kernel : Kernel, Profile or callable, optional
+            The kernel whose spectrum this is.
+        options
+            Number of draws, seed, target, progress: see `kernalg.learning.simulation.simulate`.
+        """
+        from kernalg.learning.simulation import simulate
+
+        return simulate(self, kernel, **options)
+
 
 def learning_curve(
     spectrum: Spectrum,
@@ -222,20 +236,9 @@ def learning_curve(
     effective = ridge + (spectrum.tail or 0.0)
     kappa, participation = solve_kappa(spectrum, samples, effective)
 
-    # L and 1-L each from its own quotient: neither may be had by subtraction.
-    positive = spectrum.log_eigenvalues > -math.inf
-    values = np.maximum(spectrum.eigenvalues, 0.0)
-    column = kappa[:, None]
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        interpolates = (column == 0) & positive
-        learned = np.where(interpolates, 1.0, 1.0 / (1.0 + column / values))
-        missing = np.where(interpolates, 0.0, 1.0 / (1.0 + values / column))
-        # m L as (m lambda)/(lambda + kappa): m alone may exceed float64.
-        weighted = np.where(interpolates, spectrum.level_power / values, spectrum.level_power / (values + column))
-    learned[:, ~positive], missing[:, ~positive], weighted[:, ~positive] = 0.0, 1.0, 0.0
-    learnability_sum = weighted.sum(axis=1)
-    q = (weighted * learned).sum(axis=1)
-    bias = (missing**2) @ problem.learnable + problem.unlearnable
+    at = at_kappa(spectrum, kappa)
+    learnability_sum, q = at.learned_modes, at.squares
+    bias = (at.missing**2) @ problem.learnable + problem.unlearnable
 
     with np.errstate(divide="ignore", invalid="ignore"):
         # Without ridge kappa is 0 beyond the rank, where delta/kappa tends to n - rank; at n = 0 kappa n is the trace.
@@ -252,7 +255,7 @@ def learning_curve(
     excess = bias + variance
 
     return LearningCurve(
-        n=samples, kappa=_frozen(kappa), learnabilities=_frozen(learned), overfitting=_frozen(overfitting),
+        n=samples, kappa=_frozen(kappa), learnabilities=_frozen(at.learned), overfitting=_frozen(overfitting),
         test_mse=_frozen(test), excess_mse=_frozen(excess), train_mse=_frozen(train), bias=_frozen(bias),
         variance=_frozen(variance), learnability_sum=_frozen(learnability_sum), effective_ridge=effective,
         diagnostics=Diagnostics(
