@@ -26,7 +26,7 @@ from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError
 from kernalg.expansion.taylor import zonal_from_taylor
 from kernalg.expansion.zonal import multiplicity
-from kernalg.spectrum.profiles import profile_of, rational_coefficients
+from kernalg.spectrum.profiles import profile_of, rational_coefficients, remembered
 from kernalg.spectrum.spaces import Space, Sphere
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.sphere_quadrature import eigenvalues_by_enclosure, eigenvalues_by_gauss
@@ -56,7 +56,7 @@ def sphere_spectrum(K: Any, space: Sphere, degree: int, digits: int | None, exac
         raise DomainError(f"degree={degree}: at most {_MOST_DEGREES} degrees are computed.")
     certified = digits is not None
     goal = check_digits(digits) if digits is not None else _DOUBLE_DIGITS
-    at_one = enclose(lambda t: profile.ball(t), [1], goal + 5)
+    at_one = remembered(profile, ("K(1)", goal), lambda: enclose(lambda t: profile.ball(t), [1], goal + 5))
     levels = list(range(degree + 1))
 
     classes = finite_parity_classes(profile, degree)
