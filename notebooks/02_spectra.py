@@ -1,0 +1,217 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Spectra
+#
+# What a kernel can learn, and from how many samples, is in its eigenvalues. In high dimension they span hundreds of
+# decades, and each is repeated more often than there are atoms in a cell; this is where plain quadrature returns
+# noise, and noise times a multiplicity of $10^{10}$ is not a rounding error. This notebook shows how the digits are
+# lost, how they are kept, and what one sees once they are there: staircases of powers of $d$, exact zeros, power laws
+# that do not depend on depth.
+
+# %%
+import os
+
+import numpy as np
+import scipy.special
+import sympy as sp
+
+import kernalg as ka
+from kernalg import plot
+from kernalg.expansion.zonal import multiplicity, zonal_table
+
+FAST = bool(os.environ.get("KERNALG_FAST"))
+print("kernalg", ka.__version__)
+
+# %% [markdown]
+# ## One convention
+#
+# A kernel on the sphere is a function of the cosine $\xi$ of its inputs, and
+# $$K(\xi)=\sum_k N(d,k)\,\lambda_k\,P_{k}(\xi),\qquad P_k(1)=1,$$
+# where $\lambda_k$ is the eigenvalue of *one* harmonic of degree $k$ under the uniform probability measure and
+# $N(d,k)$ an exact integer, the number of harmonics. The level powers $N\lambda_k$ add up to $K(1)$.
+
+# %%
+d = 10
+K = ka.dot_product_kernel("exp(rho)")
+spectrum = ka.spectrum(K, ka.Sphere(d), degree=20)
+spectrum
+
+# %% [markdown]
+# ## How the digits are lost
+#
+# The textbook formula is a projection, $\lambda_k=\mathbb E\,[K(t)P_k(t)]$, and the textbook program is Gaussian
+# quadrature: 200 nodes are exact for every polynomial of degree 399, so for $e^\xi$ the *rule* has no error at all.
+# But $P_k$ changes sign, terms of size 1 cancel down to $\lambda_{20}\approx4\cdot10^{-29}$, and what is left is their
+# rounding: an **absolute** floor at $10^{-17}$.
+
+# %%
+nodes, weights = scipy.special.roots_jacobi(200, (d - 3) / 2, (d - 3) / 2)
+projection = zonal_table(20, d, nodes) @ (weights / weights.sum() * np.exp(nodes))
+
+certified = ka.spectrum(K, ka.Sphere(d), degree=20, digits=30)
+exact = [sp.N(value, 30) for value in certified.exact]
+
+
+def relative_error(values):
+    return np.array([abs(float((sp.Float(float(v), 40) - e) / e)) for v, e in zip(values, exact, strict=True)])
+
+
+lost, kept = relative_error(projection), relative_error(spectrum.eigenvalues)
+for k in (0, 5, 10, 15, 20):
+    print(f"k = {k:2d}   {sp.N(exact[k], 12)}   projection off by {lost[k]:.0e}   kernalg by {kept[k]:.0e}")
+
+# %%
+plot.digits({"kernalg, double precision": kept, "Gauss quadrature, double precision": lost}, title="exp(ξ) at d = 10")
+
+# %% [markdown]
+# The multiplicity makes it worse: level powers are what counts in a trace or a learning curve.
+
+# %%
+noise_power = abs(projection[20] - spectrum.eigenvalues[20]) * multiplicity(d, 20)
+print(f"N(10, 20) = {multiplicity(d, 20)}: true level power {spectrum.level_power[20]:.1e}, noise {noise_power:.1e}")
+
+# %% [markdown]
+# ## How they are kept
+#
+# Integrate by parts $k$ times (Rodrigues) and the cancellation is gone before the computer sees it. In Taylor
+# coefficients, $K(t)=\sum_m a_m t^m$,
+# $$\lambda_k=\sum_{j\ge0}a_{k+2j}\,\frac{(k+2j)!}{j!\,2^{k+2j}}\,\frac{\Gamma(d/2)}{\Gamma(d/2+k+j)}.$$
+# A kernel that is positive semi-definite in every dimension has $a_m\ge0$ (Schoenberg): **every term is positive**, and
+# a sum of positive numbers keeps its digits, however small it is. By hand, in the same double precision:
+
+
+# %%
+def by_hand(k, terms=20):
+    j = np.arange(terms)
+    m = k + 2 * j
+    log_weight = scipy.special.gammaln(m + 1) - scipy.special.gammaln(j + 1) - m * np.log(2)
+    log_weight += scipy.special.gammaln(d / 2) - scipy.special.gammaln(d / 2 + k + j)
+    return np.exp(log_weight - scipy.special.gammaln(m + 1)).sum()  # a_m = 1/m!
+
+
+print(f"by hand     {by_hand(20):.15e}\nkernalg     {spectrum.eigenvalues[20]:.15e}\ncertified   {exact[20]}")
+
+# %% [markdown]
+# For polynomials there is nothing to round:
+
+# %%
+ka.spectrum(ka.dot_product_kernel("(1 + rho)**4/16"), ka.Sphere(3), degree=5, exact=True).exact
+
+# %% [markdown]
+# ## High dimension is simple
+#
+# The first correction to $N\lambda_k$ is of relative order $k^2/d$: as $d$ grows, the power of level $k$ tends to the
+# Taylor coefficient $a_k$, on the sphere and on the corners of the cube alike. So one level is as strong as the next,
+# but it is shared by $d^k/k!$ harmonics, and the eigenvalues fall like powers of $d$.
+
+# %%
+dimensions = (10, 100, 1000, 1_000_000)
+taylor = K.profile().taylor(6)
+print("        " + "".join(f"{f'k = {k}':>12}" for k in range(1, 6)))
+for dimension in dimensions:
+    on_sphere = ka.spectrum(K, ka.Sphere(dimension), degree=5)
+    on_cube = ka.spectrum(K, ka.Hypercube(dimension), degree=5)
+    for name, s in (("sphere", on_sphere), ("cube", on_cube)):
+        print(f"{name:>7} " + "".join(f"{v:12.8f}" for v in s.level_power[1:]) + f"   d = {dimension}")
+print("  1/k!  " + "".join(f"{v:12.8f}" for v in taylor[1:]))
+
+# %%
+network = ka.mlp("relu", depth=3, w_var=2, b_var=0)
+by_dimension = {f"d = {n}": ka.spectrum(network.ntk, ka.Sphere(n), degree=20) for n in (3, 5, 10, 20, 50)}
+plot.spectra(by_dimension)
+
+# %%
+plot.spectra(by_dimension, "level power")
+
+# %% [markdown]
+# ## Zeros that are zeros
+#
+# The tangent kernel of one hidden ReLU layer without biases has no odd degree from 3 on: such a network cannot learn
+# $P_3$ at any number of samples. Quadrature returns $\pm10^{-17}$ here, sometimes negative; kernalg knows the parity.
+# A second layer, or a bias, brings the odd degrees back.
+
+# %%
+shallow = ka.spectrum(ka.mlp("relu", 1, 2, 0).ntk, ka.Sphere(10), degree=20)
+biased = ka.spectrum(ka.mlp("relu", 1, 2, "1/10").ntk, ka.Sphere(10), degree=20)
+plot.spectrum(shallow)
+
+# %%
+print("odd degrees, no bias:  ", shallow.eigenvalues[3::2][:4])
+print("odd degrees, with bias:", biased.eigenvalues[3::2][:4])
+
+# %% [markdown]
+# ## Deep equals shallow
+#
+# For fixed $d$ and large degree the eigenvalues follow the singularity of the kernel at $\xi=1$:
+# $(1-\xi)^\nu$ gives $\lambda_k\sim k^{-(d-1)-2\nu}$. Every ReLU tangent kernel has $\nu=1/2$, whatever its depth, so
+# it decays as $k^{-d}$; the NNGP kernels have $\nu=3/2$ and $k^{-(d+2)}$ (Bietti and Bach, 2021). Depth changes the
+# constant, not the law.
+
+# %%
+top = 100 if FAST else 400
+kernels = {
+    "NTK, 1 hidden layer": ka.mlp("relu", 1, 2, 0).ntk,
+    "NTK, 3 hidden layers": network.ntk,
+    "NNGP, 1 hidden layer": ka.mlp("relu", 1, 2, 0).nngp,
+    "NNGP, 3 hidden layers": network.nngp,
+}
+deep = {name: ka.spectrum(kernel, ka.Sphere(3), degree=top) for name, kernel in kernels.items()}
+plot.spectra(deep)
+
+
+# %%
+def local_exponent(s, k):
+    """Between the even degrees k/2 and k, in the variable k + (d-2)/2, whose corrections are smaller."""
+    low, high = s.eigenvalues[k // 2], s.eigenvalues[k]
+    return np.log(high / low) / np.log((k + 0.5) / (k // 2 + 0.5))
+
+
+exponents = {name: local_exponent(s, top) for name, s in deep.items()}
+for name, exponent in exponents.items():
+    print(f"{name:22s} {exponent:.4f}")
+
+# %% [markdown]
+# ## The circle
+#
+# In two dimensions the harmonics are $\cos k\theta$ and $\sin k\theta$, and a spectrum is a Fourier series. The fast
+# Fourier transform of 1024 samples is *not* a safe way to it: the kernel has a corner at $\theta=0$, and aliasing folds
+# the tail $k^{-2}$ back onto every coefficient.
+
+# %%
+tangent = ka.mlp("relu", 1, 2, 0).ntk
+circle = ka.spectrum(tangent, ka.Circle, degree=100)
+theta = 2 * np.pi * np.arange(1024) / 1024
+X = np.sqrt(2) * np.column_stack([np.cos(theta), np.sin(theta)])
+fourier = np.fft.rfft(tangent(X[:1], X)[0]).real / 1024
+seen = np.flatnonzero(circle.eigenvalues[:101] > 0)
+aliasing = np.abs(fourier[seen] / circle.eigenvalues[seen] - 1)
+print(f"relative error of the FFT: {aliasing[5]:.1e} at degree {seen[5]}, {aliasing[-1]:.1e} at degree {seen[-1]}")
+plot.spectrum(circle, slope=-2)
+
+# %% [markdown]
+# ## What must hold
+
+# %%
+assert lost[20] > 1e6 and kept.max() < 1e-15
+assert noise_power > 1e6 * spectrum.level_power[20]
+assert abs(by_hand(20) / float(exact[20]) - 1) < 1e-12
+assert np.allclose(ka.spectrum(K, ka.Sphere(1_000_000), degree=5).level_power, taylor, rtol=5e-5)
+assert np.allclose(ka.spectrum(K, ka.Hypercube(1_000_000), degree=5).level_power, taylor, rtol=5e-5)
+assert (shallow.eigenvalues[3::2] == 0).all() and (biased.eigenvalues > 0).all()
+for name, exponent in exponents.items():
+    assert abs(exponent + (3 if name.startswith("NTK") else 5)) < 0.05, (name, exponent)
+assert 1e-3 < aliasing[-1] < 1
+for s in (spectrum, shallow, circle, *deep.values()):
+    assert 0 <= s.trace - s.level_power.sum() < s.trace
+print("all assertions hold")
