@@ -1,0 +1,208 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Learning curves
+#
+# How well does kernel regression do from $n$ samples? For a whole class of kernels and targets the answer needs no
+# experiment: the eigenvalues and the power of the target in their eigenspaces suffice. This notebook puts the
+# prediction to the test, follows it to where no experiment reaches, makes it go up with more data, repairs that with
+# the right ridge, and ends on real data, where the theory stops, and says so.
+
+# %%
+import os
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+import kernalg as ka
+from kernalg import plot
+from kernalg.learning.critical_level import critical_level_of
+from kernalg.learning.regression import measured_curve_on_data, measured_curve_on_sphere
+from kernalg.learning.staircase import staircase
+
+FAST = bool(os.environ.get("KERNALG_FAST"))
+print("kernalg", ka.__version__)
+
+# %% [markdown]
+# ## The prediction
+#
+# With eigenvalues $\lambda_i$ of multiplicity $m_i$, ridge $\delta$ and $n$ samples, one number $\kappa$ decides what is
+# learned:
+# $$\sum_i m_i\frac{\lambda_i}{\lambda_i+\kappa}+\frac\delta\kappa=n,\qquad L_i=\frac{\lambda_i}{\lambda_i+\kappa}.$$
+# Modes with $\lambda_i\gg\kappa$ are learned, the others are not; $\sum m_iL_i$ is a budget of $n$ that all modes
+# share. The target below has unit power in degree 1 and in degree 2, and the labels have noise of variance 0.1.
+
+# %%
+dimension, power, ridge, noise = 50, [0, 1, 1], 0.01, 0.1
+network = ka.mlp("relu", depth=3, w_var=2, b_var=0)
+spectrum = ka.spectrum(network.ntk, ka.Sphere(dimension), degree=8)
+sizes = [25, 50, 100, 200] if FAST else [25, 50, 100, 200, 400, 800]
+predicted = ka.learning_curve(spectrum, power, n=sizes, ridge=ridge, noise=noise)
+predicted
+
+# %% [markdown]
+# ## The test
+#
+# Kernel ridge regression on random points of the sphere; the risk of every fit is exact, by the reproducing property,
+# so that the only scatter is that of the training sets.
+
+# %%
+measured = measured_curve_on_sphere(
+    network.ntk, spectrum, power, dimension=dimension, n=sizes, ridge=ridge, noise=noise, draws=20, seed=7
+)
+z = (measured.test_mse.mean - predicted.test_mse) / measured.test_mse.standard_error
+for n, theory, mean, score in zip(sizes, predicted.test_mse, measured.test_mse.mean, z, strict=True):
+    print(f"n = {n:4d}   predicted {theory:.4f}   measured {mean:.4f}   z = {score:+.1f}")
+
+# %%
+fine = ka.learning_curve(spectrum, power, n=np.geomspace(10, 3000, 200), ridge=ridge, noise=noise)
+plot.learning_curve(fine, measured)
+
+# %%
+plot.z_scores(sizes, {"d = 50": z})
+
+# %% [markdown]
+# ## The staircase
+#
+# What no experiment reaches is a matter of milliseconds. In high dimension the levels are learned one after another,
+# degree $k$ around $n\sim d^k/k!$: first nothing happens for decades, then a whole level is learned at once.
+
+# %%
+stairs = ka.learning_curve(spectrum, [0, 1, 1, 1, 1], n=np.geomspace(10, 1e8, 400), noise=noise)
+plot.staircase(stairs, levels=6)
+
+# %% [markdown]
+# At $d=50$ the steps of a ReLU network still melt into one another; at $d=1000$ there are plateaus, of the heights that
+# the theory of the limit $d\to\infty$ gives: the power not learned yet, plus the noise.
+
+# %%
+wide = {
+    f"d = {d}": ka.learning_curve(
+        ka.spectrum(network.ntk, ka.Sphere(d), degree=8), [0, 1, 1, 1], n=np.geomspace(10, 1e12, 400), noise=noise
+    )
+    for d in (50, 1000, 20_000)
+}
+plot.learning_curves(wide)
+
+# %%
+steps = staircase(wide["d = 1000"].spectrum, [0, 1, 1, 1], noise=noise)
+steps
+
+# %% [markdown]
+# ## More data can hurt
+#
+# The steps of the staircase have overshoots. Near $n=N(d,k)$ the level $k$ is *critical*: it is interpolated with
+# nothing to spare, and whatever lies above it, power of higher degrees and label noise alike, is amplified by
+# $E_0=n/(n-\sum mL^2)$. The kernel $\xi/(1-\xi/40)=\xi+\xi^2/40+\xi^3/1600+\dots$ has levels far apart, and the curve
+# goes up and down once per level: multiple descent.
+
+# %%
+steep = ka.dot_product_kernel("rho/(1 - rho/40)")
+levels = ka.spectrum(steep, ka.Sphere(dimension), degree=8)
+target = [0, 1, 1, 1]
+grid = np.geomspace(5, 1e5, 400)
+by_noise = {f"noise {v:g}": ka.learning_curve(levels, target, n=grid, noise=v) for v in (0, 0.3, 1)}
+plot.learning_curves(by_noise, title="Multiple descent")
+
+# %%
+plot.decomposition(by_noise["noise 1"])
+
+# %% [markdown]
+# Around one level the whole curve is a closed form: the higher degrees act as ridge, and $\kappa$ solves a quadratic
+# equation (the Marchenko–Pastur law in disguise).
+
+# %%
+near = np.geomspace(400, 4000, 9)
+full = ka.learning_curve(levels, target, n=near, noise=1)
+closed = critical_level_of(levels, 2, target, n=near, noise=1)
+for n, a, b in zip(near, full.test_mse, closed.test_mse, strict=True):
+    print(f"n = {n:6.0f}   all levels {a:.4f}   degree 2 alone {b:.4f}")
+
+# %% [markdown]
+# Is the first peak real? It is at $n\approx d=50$, within reach.
+
+# %%
+around_peak = [20, 35, 50, 70, 100, 200]
+peak = measured_curve_on_sphere(
+    steep, levels, target, dimension=dimension, n=around_peak, noise=1, draws=30 if FAST else 100, seed=3
+)
+plot.learning_curves(
+    {"noise 1": ka.learning_curve(levels, target, n=np.geomspace(10, 400, 200), noise=1)}, {"noise 1": peak}
+)
+
+# %% [markdown]
+# ## Ridge
+#
+# The peaks are a sign of too little ridge: each is flattened by some ridge, and that ridge is too much elsewhere.
+
+# %%
+by_ridge = {f"ridge {r:g}": ka.learning_curve(levels, target, n=grid, ridge=r, noise=1) for r in (0, 0.03, 1)}
+plot.learning_curves(by_ridge, title="One ridge for all n")
+
+# %% [markdown]
+# ## Real data
+#
+# For a data set the eigenvalues are those of the Gram matrix of all points. But a data set has finitely many points and
+# low effective dimension, and the theory assumes that many modes take part. Whether it does can be seen from training
+# data alone: exact leave-one-out holds for any data, generalized cross-validation only where the theory does. **Their
+# ratio is the test.**
+
+# %%
+images, labels = load_digits(return_X_y=True)
+points = 900 if FAST else 1797
+X = images[:points] - images[:points].mean(axis=0)
+X *= np.sqrt(X.shape[1]) / np.linalg.norm(X, axis=1, keepdims=True)
+Y = np.eye(10)[labels[:points]] - 0.1
+gram = network.ntk(X)
+population = ka.empirical_spectrum(gram, y=Y)
+digit_sizes = [25, 50, 100, 200, 400]
+on_digits = measured_curve_on_data(gram, None, Y, n=digit_sizes, ridge=0.1, draws=6 if FAST else 12, seed=0)
+prediction = ka.learning_curve(population, n=np.geomspace(20, 500, 100), ridge=0.1)
+plot.learning_curve(prediction, on_digits)
+
+# %%
+plot.loo_over_gcv(on_digits)
+
+# %%
+at_sizes = ka.learning_curve(population, n=digit_sizes, ridge=0.1)
+for row in zip(
+    digit_sizes, at_sizes.test_mse, on_digits.test_mse.mean, on_digits.loo.mean, on_digits.gcv.mean, strict=True
+):
+    print("n = {:4d}   predicted {:.3f}   held out {:.3f}   leave-one-out {:.3f}   GCV {:.3f}".format(*row))
+at_sizes.diagnostics
+
+# %% [markdown]
+# Leave-one-out is right everywhere. Cross-validation and the prediction are too optimistic, the more the larger $n$ is
+# against the data set; the ratio says so, and so does the diagnostic that every curve carries.
+
+# %% [markdown]
+# ## What must hold
+
+# %%
+assert np.abs(z).max() < 4
+assert np.allclose(predicted.bias + predicted.variance + noise, predicted.test_mse, rtol=1e-13)
+assert np.allclose(predicted.learnability_sum + predicted.effective_ridge / predicted.kappa, sizes, rtol=1e-13)
+assert np.allclose(steps.heights[[1, 2, 3, 4]], [3.1, 2.1, 1.1, 0.1])
+at_1000 = wide["d = 1000"]
+for plateau in steps.plateaus[1:4]:
+    low, high = plateau.holds
+    middle = np.interp(np.log(np.sqrt(low * high)), np.log(at_1000.n), at_1000.test_mse)
+    assert abs(middle / plateau.height - 1) < 0.1
+rises = np.diff(by_noise["noise 1"].test_mse) > 0
+assert np.count_nonzero(rises[1:] & ~rises[:-1]) == 3  # three ascents
+assert np.abs(closed.test_mse / full.test_mse - 1).max() < 0.2
+assert (by_ridge["ridge 1"].test_mse.max() < by_ridge["ridge 0"].test_mse.max() / 2).all()
+assert abs(on_digits.loo.mean[-1] / on_digits.test_mse.mean[-1] - 1) < 0.1
+assert on_digits.loo_over_gcv.mean[-1] > 1.15
+assert any(message.kind == "finite population" for message in at_sizes.diagnostics.messages)
+print("all assertions hold")
