@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import os
 import subprocess
@@ -234,6 +235,25 @@ def test_curve(capsys, tmp_path):
         rows = list(csv.DictReader(file))
     assert [float(row["test_mse"]) for row in rows] == truth.test_mse.tolist()
     assert [float(row["L2"]) for row in rows] == truth.learnabilities[:, 2].tolist()
+
+
+def test_the_best_ridge(capsys, tmp_path):
+    ask = ["curve", "rho/(1-rho/40)", "-d", "50", "--degree", "8", "--power", "0,1,1,1", "--n", "10,50,1000"]
+    ask += ["--noise", "1", "--ridge", "optimal"]
+    assert cli.main([*ask, "--csv", "-"]) == 0
+    told = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(told.out)))
+    s = spectrum(dot_product_kernel("rho/(1-rho/40)"), Sphere(50), degree=8)
+    for row in rows:
+        best, ridge = float(row["test_mse"]), float(row["ridge"])
+        for factor in (1, 0.9, 1.1):
+            other = learning_curve(s, [0, 1, 1, 1], n=float(row["n"]), ridge=factor * ridge, noise=1).test_mse[0]
+            assert other >= best * (1 - 1e-12) and (other <= best * (1 + 1e-12) or factor != 1)
+        assert best < float(row["ridgeless_mse"])
+    assert cli.main([*ask, "--json", str(tmp_path / "best.json"), "--png", str(tmp_path / "best.png")]) == 0
+    assert "the best ridge at every n, noise 1, power 3" in capsys.readouterr().out
+    read = json.loads((tmp_path / "best.json").read_text())
+    assert read["ridge"] == [float(row["ridge"]) for row in rows] and read["noise"] == 1
 
 
 def test_sizes_are_whole_numbers_spaced_by_a_factor():

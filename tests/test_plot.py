@@ -13,6 +13,7 @@ from kernalg import plot
 from kernalg.errors import DomainError, MissingExtra
 from kernalg.learning.eigenlearning import learning_curve
 from kernalg.learning.measured import Measured, MeasuredCurve
+from kernalg.learning.optimal_ridge import optimal_ridge
 from kernalg.spectrum.spaces import Circle
 from kernalg.spectrum.spectrum import Spectrum
 
@@ -35,6 +36,7 @@ def measured(draws: int = 4, on_data: bool = True) -> MeasuredCurve:
 
 
 LONG = Spectrum([1.0, 0.5, *(k**-2.0 * (k % 2 == 0) for k in range(2, 60))], [1] + [2] * 59, space=Circle)
+BEST = optimal_ridge(LEVELS, [0, 1, 1], n=np.geomspace(5, 4000, 40), noise=1)
 PICTURES = [
     (plot.spectrum, (LEVELS,)),
     (plot.spectrum, (LONG, -2)),
@@ -45,6 +47,8 @@ PICTURES = [
     (plot.decomposition, (learning_curve(Spectrum([0.5, 0.1], [1, 30]), [1, 1], n=np.geomspace(1, 90, 50)),)),
     (plot.learning_curves, ({"noise 0.1": CURVE, "none": learning_curve(LEVELS, [0, 1, 1], n=[5, 50, 500])},)),
     (plot.staircase, (CURVE,)),
+    (plot.optimal_ridge, (BEST,)),
+    (plot.optimal_ridge, (BEST, "ridge")),
     (plot.spectrum, (DATA,)),
     (plot.target_power, (DATA,)),
     (plot.learning_curve, (CURVE, measured(on_data=False))),
@@ -111,6 +115,8 @@ def test_refusals():
         plot.spectra({"a": CURVE})
     with pytest.raises(DomainError, match="'eigenvalue', 'level power'"):
         plot.spectra({"a": LEVELS}, "trace")
+    with pytest.raises(DomainError, match="'error' or 'ridge'"):
+        plot.optimal_ridge(BEST, "kappa")
     with pytest.raises(DomainError, match="slope"):
         plot.spectrum(Spectrum([0.5, 0.1], [1, 3]), slope=-2)
     with pytest.raises(DomainError, match="no target_power"):

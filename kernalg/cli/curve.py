@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,14 @@ from kernalg.cli.command import Commands, command
 from kernalg.cli.numbers import number, numbers, sizes
 from kernalg.cli.outputs import add_outputs, check_outputs, write_outputs
 from kernalg.cli.question import KERNEL_HELP, add_kernel, add_space, kernel_of, space_of, spectrum_of
+from kernalg.cli.waiting import waiting
 
 if TYPE_CHECKING:
-    from kernalg.learning.eigenlearning import LearningCurve
+    from kernalg.checks import FloatArray
+    from kernalg.learning.eigenlearning import Message
+    from kernalg.spectrum.spectrum import Spectrum
 
+_OPTIMAL = "optimal"
 _COLUMNS = ("kappa", "learnability_sum", "overfitting", "bias", "variance", "excess_mse", "train_mse", "test_mse")
 
 
@@ -32,6 +37,7 @@ standard error stream says so.
 examples:
   kernalg curve relu -d 50 --power 0,1,1 --n 10:10000:50
   kernalg curve relu -d 30 --power 0,1,1 --n 30,200,800 --ridge 0.01 --noise 0.1
+  kernalg curve "rho/(1-rho/40)" -d 50 --power 0,1,1,1 --n 10:100000:60 --noise 1 --ridge optimal
   kernalg curve "exp(rho)" --space cube -d 14 --power 0,1,1 --n 10:3000:100 --png cube.png --csv cube.csv""",
         run,
     )
@@ -51,7 +57,10 @@ examples:
         help="numbers of samples: a list such as 30,100,300, or start:stop:count, whole numbers spaced by a factor",
     )
     problem.add_argument(
-        "--ridge", default="0", metavar="R", help="delta in K + delta I, not divided by n (default: 0)"
+        "--ridge",
+        default="0",
+        metavar="R",
+        help="delta in K + delta I, not divided by n; or optimal, the best one for every n (default: 0)",
     )
     problem.add_argument("--noise", default="0", metavar="S", help="variance of the label noise (default: 0)")
     add_outputs(parser, "the test error with its parts")
@@ -62,42 +71,80 @@ def run(arguments: argparse.Namespace) -> None:
 
     check_outputs(arguments)
     power, n = numbers("--power", arguments.power), sizes("--n", arguments.n)
-    ridge, noise = number("--ridge", arguments.ridge), number("--noise", arguments.noise)
+    ridge = None if arguments.ridge == _OPTIMAL else number("--ridge", arguments.ridge)
+    noise = number("--noise", arguments.noise)
     space = space_of(arguments)
     K, words = kernel_of(arguments)
-    curve = learning_curve(spectrum_of(arguments, K, space), power, n=n, ridge=ridge, noise=noise)
+    s = spectrum_of(arguments, K, space)
+    if ridge is None:
+        _best(arguments, s, words, power=power, n=n, noise=noise)
+        return
+    curve = learning_curve(s, power, n=n, ridge=ridge, noise=noise)
     for doubt in curve.diagnostics.messages:
         print(f"kernalg: doubtful: {doubt}", file=sys.stderr)
+    columns = {"n": curve.n} | {name: getattr(curve, name) for name in _COLUMNS}
+    learned = {f"L{s.label(i)}": column for i, column in enumerate(curve.learnabilities.T)}
     write_outputs(
         arguments,
-        table=lambda: _table(curve, words),
-        rows=lambda: _rows(curve),
+        table=lambda: _table(columns, words, s, f"ridge {curve.ridge:g}, noise {noise:g}, power {sum(power):g}"),
+        rows=lambda: _rows(columns | learned),
         json=curve.to_json,
-        png=lambda: _picture(curve),
+        png=lambda: _picture("decomposition", curve),
     )
 
 
-def _table(curve: LearningCurve, words: str) -> str:
+def _best(
+    arguments: argparse.Namespace, s: Spectrum, words: str, *, power: list[float], n: FloatArray, noise: float
+) -> None:
+    """The curve with the best ridge at every n."""
+    from kernalg.learning.eigenlearning import learning_curve
+    from kernalg.learning.optimal_ridge import optimal_ridge
+
+    with waiting("looking for the best ridges", arguments.progress):
+        best = optimal_ridge(s, power, n=n, noise=noise)
+    doubts: dict[str, list[Message]] = {}
+    for size, ridge in zip(best.n, best.ridge, strict=True):
+        if math.isfinite(ridge):
+            for doubt in learning_curve(s, power, n=size, ridge=ridge, noise=noise).diagnostics.messages:
+                doubts.setdefault(doubt.kind, []).append(doubt)
+    for alike in doubts.values():
+        more = f" (the same at {len(alike) - 1} further n, up to {alike[-1].n[0]:.10g})" if len(alike) > 1 else ""
+        print(f"kernalg: doubtful: {alike[0]}{more}", file=sys.stderr)
+    columns = {"n": best.n} | {name: getattr(best, name) for name in ("ridge", "kappa", "test_mse", "ridgeless_mse")}
+    write_outputs(
+        arguments,
+        table=lambda: _table(columns, words, s, f"the best ridge at every n, noise {noise:g}, power {sum(power):g}"),
+        rows=lambda: _rows(columns),
+        json=lambda: _json({**columns, "noise": noise}),
+        png=lambda: _picture("optimal_ridge", best),
+    )
+
+
+def _table(columns: dict[str, FloatArray], words: str, s: Spectrum, problem: str) -> str:
     from kernalg.spectrum.tables import text_table
 
-    values = [[f"{v:.10g}" for v in curve.n], *([f"{v:.6g}" for v in getattr(curve, name)] for name in _COLUMNS)]
-    rows = [list(row) for row in zip(*values, strict=True)]
-    return "\n".join(
-        [
-            f"{words}, on {curve.spectrum.space}",
-            f"ridge {curve.ridge:g}, noise {curve.noise:g}, power of the target {curve.power.sum():g}",
-            text_table(["n", *_COLUMNS], rows, shown=len(rows)),
-        ]
-    )
+    cells = [[f"{v:.10g}" if name == "n" else f"{v:.6g}" for v in column] for name, column in columns.items()]
+    rows = [list(row) for row in zip(*cells, strict=True)]
+    return "\n".join([f"{words}, on {s.space}", problem, text_table(list(columns), rows, shown=len(rows))])
 
 
-def _rows(curve: LearningCurve) -> tuple[list[str], list[tuple[Any, ...]]]:
-    columns = {"n": curve.n} | {name: getattr(curve, name) for name in _COLUMNS}
-    columns |= {f"L{curve.spectrum.label(i)}": column for i, column in enumerate(curve.learnabilities.T)}
+def _rows(columns: dict[str, FloatArray]) -> tuple[list[str], list[tuple[Any, ...]]]:
     return list(columns), list(zip(*(column.tolist() for column in columns.values()), strict=True))
 
 
-def _picture(curve: LearningCurve) -> bytes:
+def _json(values: dict[str, Any]) -> str:
+    """Columns and numbers as a JSON object; infinities as the text "inf", as in all JSON of kernalg."""
+    import json
+
+    def plain(value: Any) -> Any:
+        if hasattr(value, "tolist"):
+            return [plain(v) for v in value.tolist()]
+        return value if math.isfinite(value) else str(value)
+
+    return json.dumps({name: plain(value) for name, value in values.items()}, allow_nan=False)
+
+
+def _picture(name: str, value: Any) -> bytes:
     from kernalg import plot
 
-    return plot.png(plot.decomposition, curve)
+    return plot.png(getattr(plot, name), value)

@@ -10,6 +10,7 @@ from kernalg.plot.of_curves import (
     learning_curve,
     learning_curves,
     loo_over_gcv,
+    optimal_ridge,
     staircase,
     z_scores,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "learning_curve",
     "learning_curves",
     "loo_over_gcv",
+    "optimal_ridge",
     "png",
     "profile",
     "require_matplotlib",

@@ -9,6 +9,7 @@ import numpy as np
 from kernalg.errors import DomainError
 from kernalg.learning.eigenlearning import LearningCurve
 from kernalg.learning.measured import MeasuredCurve
+from kernalg.learning.optimal_ridge import OptimalRidge
 from kernalg.plot.style import (
     AMBER,
     INK,
@@ -122,6 +123,34 @@ def learning_curves(
         if measured is not None:
             ax.errorbar([], [], yerr=[], color=INK, marker="o", linestyle="none", label="measured, ±2 s.e.")
         error_axis(ax, np.concatenate(shown))
+        ax.legend(loc="best")
+        return ax
+
+
+def optimal_ridge(best: OptimalRidge, quantity: str = "error", ax: Axes | None = None) -> Axes:
+    """What the best ridge does to the error, or that ridge itself, against n.
+
+    Parameters
+    ----------
+    best : OptimalRidge
+    quantity : str
+        "error" (with the best ridge, and without ridge) or "ridge".
+    """
+    expect(best, OptimalRidge)
+    if quantity not in ("error", "ridge"):
+        raise DomainError(f"quantity={quantity!r}: give 'error' or 'ridge'")
+    with axes(ax) as ax:
+        ax.set(xscale="log", xlabel=_SAMPLES)
+        if quantity == "ridge":
+            shown = np.isfinite(best.ridge) & (best.ridge > 0)
+            ax.plot(best.n[shown], best.ridge[shown], color=NAVY)
+            ax.set(yscale="log", ylabel="best ridge δ (not divided by n)", title="The best ridge")
+            return ax
+        ax.plot(best.n, best.ridgeless_mse, color=VERMILION, linestyle=(0, (5, 2)), label="without ridge")
+        ax.plot(best.n, best.test_mse, color=NAVY, linewidth=2.2, label="with the best ridge at every n")
+        _noise_line(ax, best.noise)
+        ax.set(ylabel=_ERROR, title="The best ridge")
+        error_axis(ax, np.concatenate([best.ridgeless_mse, best.test_mse]))
         ax.legend(loc="best")
         return ax
 

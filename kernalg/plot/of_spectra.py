@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LONG = 30  # levels from which on a spectrum is drawn without markers, and against a logarithmic degree
-_QUANTITIES = {"eigenvalue": "eigenvalue (one harmonic)", "level power": "level power: multiplicity × eigenvalue"}
+_QUANTITIES = {"eigenvalue": "eigenvalue (one harmonic)", "level power": "multiplicity × eigenvalue"}
 
 
 def profile(rho: Any, ntk: Any, nngp: Any, ax: Axes | None = None) -> Axes:
@@ -83,7 +83,11 @@ def spectrum(s: Spectrum, slope: float | None = None, ax: Axes | None = None) ->
 
 
 def spectra(
-    spectra: dict[str, Spectrum], quantity: str = "eigenvalue", log_degree: bool | None = None, ax: Axes | None = None
+    spectra: dict[str, Spectrum],
+    quantity: str = "eigenvalue",
+    title: str = "Spectra",
+    log_degree: bool | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Several spectra in one picture: dimensions, kernels or spaces against one another.
 
@@ -107,7 +111,7 @@ def spectra(
             ax.plot(
                 *_positive(np.arange(len(s)), values, long), label=label, **style | ({"marker": ""} if many else {})
             )
-        ax.set(ylabel=_QUANTITIES[quantity], title="Spectra")
+        ax.set(ylabel=_QUANTITIES[quantity], title=title)
         _level_axis(ax, long)
         ax.legend(loc="best")
         return ax
