@@ -1,0 +1,152 @@
+r"""Laws of the squared length q = |x|^2/d: moments and Gauss rules.
+
+On the ball :math:`|x|^2\le Qd` the law of :math:`q/Q` is Beta(d/2, 1); for Gaussian inputs of variance v, :math:`qd/v`
+is chi-square with d degrees of freedom; shells are a finite sum. Hence, with :math:`(a)_m=\Gamma(a+m)/\Gamma(a)`,
+
+.. math:: E[q^m]=Q^m\frac{d}{d+2m},\qquad E[q^m]=\Big(\frac{2v}d\Big)^m\Big(\frac d2\Big)_m,\qquad
+          E[q^m]=\sum_ip_iq_i^m .
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from flint import arb, fmpq
+from scipy.linalg import eigh_tridiagonal
+
+from kernalg.enclosure.balls import ball, precision
+from kernalg.errors import DomainError
+from kernalg.spectrum.spaces import Ball, GaussianInputs, Shells, Space
+
+RadialSpace: TypeAlias = Ball | Shells | GaussianInputs
+_RULE_BITS = 256
+
+
+def radial_space(space: Space) -> RadialSpace:
+    """The space, if it is invariant under rotations and lengths are its own; DomainError otherwise."""
+    if isinstance(space, GaussianInputs) and isinstance(space.variance, tuple):
+        raise DomainError(
+            f"{space}: the law is not invariant under rotations. The spectrum is known there for the Gaussian RBF "
+            "kernel only; otherwise give one variance, or take empirical_spectrum of samples"
+        )
+    if isinstance(space, GaussianInputs) and space.d == 1:
+        raise DomainError(f"{space}: harmonics need d >= 2; the RBF kernel alone has its spectrum in one dimension")
+    if not isinstance(space, RadialSpace):
+        raise DomainError(f"{space!r} is no space of unequal norms: Ball, Shells or GaussianInputs is needed")
+    return space
+
+
+def largest(space: RadialSpace) -> Fraction | None:
+    """The largest q, None if it is not bounded."""
+    if isinstance(space, Shells):
+        return max(space.q)
+    return space.q if isinstance(space, Ball) else None
+
+
+def moment(space: RadialSpace, m: int) -> fmpq:
+    """E[q^m] exactly, for an integer m >= 0."""
+    if isinstance(space, Shells):
+        return sum((_fmpq(p) * _fmpq(q) ** m for q, p in zip(space.q, space.probability, strict=True)), fmpq(0))
+    if isinstance(space, Ball):
+        return _fmpq(space.q) ** m * fmpq(space.d, space.d + 2 * m)
+    return _gaussian_moment(space, m)
+
+
+@lru_cache(maxsize=4096)
+def _gaussian_moment(space: GaussianInputs, m: int) -> fmpq:
+    value, step = fmpq(1), _fmpq(_variance(space)) / space.d
+    for i in range(m):
+        value *= step * (space.d + 2 * i)
+    return value
+
+
+def real_moment(space: RadialSpace, power: Fraction | arb) -> arb:
+    """E[q^power] for a real power >= 0, at the current precision."""
+    p = ball(power)
+    if isinstance(space, Shells):
+        return sum((ball(w) * ball(q) ** p for q, w in zip(space.q, space.probability, strict=True)), arb(0))
+    if isinstance(space, Ball):
+        return ball(space.q) ** p * space.d / (space.d + 2 * p)
+    half = arb(space.d) / 2
+    return (2 * ball(_variance(space)) / space.d) ** p * (half + p).gamma() / half.gamma()
+
+
+def gauss_rule(space: RadialSpace, n: int) -> tuple[list[arb], list[arb]]:
+    """Nodes q_i and weights of the n-point Gauss rule of the law (for shells: the shells, whatever n).
+
+    The numbers are the midpoints of 256-bit arithmetic: relatively accurate even where a weight is 1e-80.
+    """
+    if isinstance(space, Shells):
+        with precision(_RULE_BITS):
+            return [ball(q) for q in space.q], [ball(p) for p in space.probability]
+    return _gauss_rule(space, n)
+
+
+@lru_cache(maxsize=32)
+def _gauss_rule(space: Ball | GaussianInputs, n: int) -> tuple[list[arb], list[arb]]:
+    """Golub and Welsch for rough nodes, Newton's method to polish them, Christoffel's function for the weights."""
+    with precision(_RULE_BITS):
+        if isinstance(space, Ball):
+            scale, diagonal, squares = ball(space.q), *_jacobi_recurrence(space.d, n)
+        else:
+            scale, diagonal, squares = 2 * ball(_variance(space)) / space.d, *_laguerre_recurrence(space.d, n)
+        rough = eigh_tridiagonal(
+            np.array([float(a) for a in diagonal]),
+            np.array([float(b.sqrt()) for b in squares[1:]]),
+            eigvals_only=True,
+        )
+        nodes, weights = [], []
+        for start in rough:
+            t = arb(float(start))
+            for _ in range(6):
+                p, slope, _total = _orthonormal(t, diagonal, squares)
+                t = (t - p / slope).mid()
+            nodes.append((scale * t).mid())
+            weights.append((1 / _orthonormal(t, diagonal, squares)[2]).mid())
+    return nodes, weights
+
+
+def _orthonormal(t: arb, diagonal: list[arb], squares: list[arb]) -> tuple[arb, arb, arb]:
+    """p_n(t) up to a factor, its derivative, and the sum of p_0^2, …, p_{n-1}^2 (orthonormal)."""
+    before, now = arb(0), arb(1)
+    slope_before, slope = arb(0), arb(0)
+    total = arb(0)
+    n = len(diagonal)
+    root = arb(0)
+    for i in range(n):
+        total += now * now
+        next_root = squares[i + 1].sqrt() if i + 1 < n else arb(1)
+        after = ((t - diagonal[i]) * now - root * before) / next_root
+        slope_after = ((t - diagonal[i]) * slope + now - root * slope_before) / next_root
+        before, now, slope_before, slope, root = now, after, slope, slope_after, next_root
+    return now, slope, total
+
+
+def _laguerre_recurrence(d: int, n: int) -> tuple[list[arb], list[arb]]:
+    """Weight t^(d/2-1) exp(-t): monic coefficients a_i and b_i (b_0 is not used)."""
+    alpha = arb(d) / 2 - 1
+    return [2 * i + 1 + alpha for i in range(n)], [i * (i + alpha) for i in range(n)]
+
+
+def _jacobi_recurrence(d: int, n: int) -> tuple[list[arb], list[arb]]:
+    """Weight t^(d/2-1) on [0, 1]: monic coefficients a_i and b_i (b_0 is not used)."""
+    beta = arb(d) / 2 - 1
+    diagonal, squares = [], []
+    for i in range(n):
+        s = 2 * i + beta
+        # On [-1, 1] the mean is beta^2 / (s (s + 2)); at beta = 0 (d = 2) it is 0 by symmetry.
+        mean = beta / (beta + 2) if i == 0 else beta**2 / (s * (s + 2))
+        diagonal.append((1 + mean) / 2)
+        squares.append((arb(i) * (i + beta)) ** 2 / (s**2 * (s**2 - 1)) if i else arb(0))
+    return diagonal, squares
+
+
+def _variance(space: GaussianInputs) -> Fraction:
+    return space.variances[0]
+
+
+def _fmpq(value: Fraction) -> fmpq:
+    return fmpq(value.numerator, value.denominator)
