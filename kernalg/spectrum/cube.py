@@ -80,7 +80,7 @@ def cube_spectrum(K: Any, space: Hypercube, degree: int, digits: int | None, exa
         if sum((found[k][0] * multiplicities[k] for k in range(degree + 1)), arb(0)) > at_one:
             raise DomainError(
                 f"the kernel is not positive semi-definite on the {space}: its levels up to degree {degree} add up to "
-                f"more than K(1) = {float(at_one.mid()):.8g}, so one beyond is negative. Check the formula of its profile"
+                f"more than K(1) = {float(at_one.mid()):.8g}, so one beyond is negative. Check its formula"
             )
     return spectrum_from_balls(
         [found[k][0] for k in range(degree + 1)],
