@@ -18,6 +18,7 @@ from kernalg import cli
 from kernalg.cli import numbers, waiting
 from kernalg.errors import InternalError
 from kernalg.learning.eigenlearning import LearningCurve, learning_curve
+from kernalg.learning.simulation import Simulation
 from kernalg.network.dot_product import dot_product_kernel
 from kernalg.network.network import mlp
 from kernalg.spectrum.of_kernel import spectrum
@@ -106,6 +107,17 @@ def test_help_and_dual_do_not_import_what_they_do_not_need():
         (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "5:9:1.5"], "count is 1.5"),
         (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n=-5"], "n[0]"),
         (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "9", "--ridge=-1"], "ridge"),
+        (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "9", "--seed", "1"], "--seed is for experiments"),
+        (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "2000", "--simulate", "3"], "give --simulate-n"),
+        (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "9", "--simulate", "0"], "draws=0"),
+        (
+            ["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "9", "--simulate", "3", "--simulate-n", "1.5"],
+            "whole numbers from 1",
+        ),
+        (
+            ["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "9", "--simulate", "3", "--ridge", "optimal"],
+            "one ridge for all n",
+        ),
         (["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "9", "--noise", "nan"], "--noise 'nan'"),
     ],
 )
@@ -254,6 +266,22 @@ def test_the_best_ridge(capsys, tmp_path):
     assert "the best ridge at every n, noise 1, power 3" in capsys.readouterr().out
     read = json.loads((tmp_path / "best.json").read_text())
     assert read["ridge"] == [float(row["ridge"]) for row in rows] and read["noise"] == 1
+
+
+def test_experiments(capsys, tmp_path):
+    ask = ["curve", "exp(rho)", "-d", "20", "--degree", "6", "--power", "0,1,1", "--n", "10:100000:9"]
+    ask += ["--noise", "0.1", "--simulate", "4", "--seed", "1"]
+    assert cli.main([*ask, "--csv", str(tmp_path / "c.csv"), "--json", "-", "--png", str(tmp_path / "c.png")]) == 0
+    told = Simulation.from_json(capsys.readouterr().out)
+    s = spectrum(dot_product_kernel("exp(rho)"), Sphere(20), degree=6)
+    curve = learning_curve(s, [0, 1, 1], n=numbers.sizes("--n", "10:100000:9"), noise=0.1)
+    assert told == curve.simulate(dot_product_kernel("exp(rho)"), n=[10, 32, 100, 316, 1000], draws=4, seed=1)
+    with open(tmp_path / "c.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["simulated_test_mse"] for row in rows[:5]] == [repr(v) for v in told.test_mse.mean.tolist()]
+    assert len(rows) == 9 and {row["simulated_test_mse"] for row in rows[5:]} == {""}
+    assert cli.main([*ask, "--simulate-n", "15,20"]) == 0
+    assert "Simulation on sphere S^19, d = 20" in capsys.readouterr().out
 
 
 def test_sizes_are_whole_numbers_spaced_by_a_factor():

@@ -14,6 +14,7 @@ from kernalg.errors import DomainError, MissingExtra
 from kernalg.learning.eigenlearning import learning_curve
 from kernalg.learning.measured import Measured, MeasuredCurve
 from kernalg.learning.optimal_ridge import optimal_ridge
+from kernalg.learning.random_features import random_features_curve
 from kernalg.spectrum.spaces import Circle
 from kernalg.spectrum.spectrum import Spectrum
 
@@ -37,6 +38,8 @@ def measured(draws: int = 4, on_data: bool = True) -> MeasuredCurve:
 
 LONG = Spectrum([1.0, 0.5, *(k**-2.0 * (k % 2 == 0) for k in range(2, 60))], [1] + [2] * 59, space=Circle)
 BEST = optimal_ridge(LEVELS, [0, 1, 1], n=np.geomspace(5, 4000, 40), noise=1)
+SIMULATION = CURVE.simulate(n=[10, 30, 100], draws=3)
+FEATURES = random_features_curve(LEVELS, [0, 1, 1], n=40, features=np.geomspace(5, 4000, 40), noise=0.1)
 PICTURES = [
     (plot.spectrum, (LEVELS,)),
     (plot.spectrum, (LONG, -2)),
@@ -56,7 +59,10 @@ PICTURES = [
     (plot.learning_curve, (None, measured(draws=1))),
     (plot.learning_curves, ({"noise 0.1": CURVE}, {"noise 0.1": measured(on_data=False)})),
     (plot.loo_over_gcv, (measured(),)),
-    (plot.z_scores, ([10, 100, 1000], {"d = 50": [0.1, -1.0, 4.0], "d = 10": [0.3, 1.0, 2.0]})),
+    (plot.learning_curves, ({"noise 0.1": CURVE}, {"noise 0.1": SIMULATION})),
+    (plot.learning_curve, (CURVE, SIMULATION)),
+    (plot.z_scores, ({"d = 50": SIMULATION},)),
+    (plot.random_features, ({"n = 40": FEATURES},)),
     (plot.profile, (np.linspace(-1, 1, 5), np.linspace(0, 4, 5), np.linspace(0, 1, 5))),
 ]
 

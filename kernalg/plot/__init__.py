@@ -11,6 +11,7 @@ from kernalg.plot.of_curves import (
     learning_curves,
     loo_over_gcv,
     optimal_ridge,
+    random_features,
     staircase,
     z_scores,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "optimal_ridge",
     "png",
     "profile",
+    "random_features",
     "require_matplotlib",
     "spectra",
     "spectrum",

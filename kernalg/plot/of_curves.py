@@ -10,6 +10,8 @@ from kernalg.errors import DomainError
 from kernalg.learning.eigenlearning import LearningCurve
 from kernalg.learning.measured import MeasuredCurve
 from kernalg.learning.optimal_ridge import OptimalRidge
+from kernalg.learning.random_features import RandomFeaturesCurve
+from kernalg.learning.simulation import Simulation
 from kernalg.plot.style import (
     AMBER,
     INK,
@@ -30,9 +32,10 @@ if TYPE_CHECKING:
 
 _SAMPLES = "training samples n"
 _ERROR = "mean squared error"
+Experiments = MeasuredCurve | Simulation
 
 
-def learning_curve(curve: LearningCurve | None, measured: MeasuredCurve | None = None, ax: Axes | None = None) -> Axes:
+def learning_curve(curve: LearningCurve | None, measured: Experiments | None = None, ax: Axes | None = None) -> Axes:
     """Predicted test error (line), measured one (points, two standard errors), and its estimates if there are any."""
     if curve is not None:
         expect(curve, LearningCurve)
@@ -41,35 +44,20 @@ def learning_curve(curve: LearningCurve | None, measured: MeasuredCurve | None =
         if curve is not None:
             ax.plot(curve.n, curve.test_mse, color=NAVY, label="predicted (eigenlearning)")
         if measured is not None:
-            expect(measured, MeasuredCurve)
-            sets = "held-out error" if measured.loo is not None else "measured"
-            points(
-                ax,
-                measured.n,
-                measured.test_mse,
-                f"{sets}, ±2 s.e.",
-                color=VERMILION,
-                marker="o",
-                linestyle="none",
-                zorder=4,
-            )
-            if measured.loo is not None:
-                points(ax, measured.n * 1.06, measured.loo, "leave-one-out", color=SKY, marker="D", linestyle="none")
-            if measured.gcv is not None:
-                points(
-                    ax,
-                    measured.n,
-                    measured.gcv,
-                    "GCV",
-                    color=AMBER,
-                    marker="^",
-                    linestyle=":",
-                    markeredgecolor="#7a5a10",
-                )
+            expect(measured, MeasuredCurve, Simulation)
+            loo, gcv = getattr(measured, "loo", None), getattr(measured, "gcv", None)
+            sets = "measured" if loo is None else "held-out error"
+            style = {"color": VERMILION, "marker": "o", "linestyle": "none", "zorder": 4}
+            points(ax, measured.n, measured.test_mse, f"{sets}, ±2 s.e.", **style)
+            if loo is not None:
+                points(ax, measured.n * 1.06, loo, "leave-one-out", color=SKY, marker="D", linestyle="none")
+            if gcv is not None:
+                style = {"color": AMBER, "marker": "^", "linestyle": ":", "markeredgecolor": "#7a5a10"}
+                points(ax, measured.n, gcv, "GCV", **style)
             sample_ticks(ax, measured.n)
         given: list[Any] = [source for source in (curve, measured) if source is not None]
         if error_axis(ax, np.concatenate([_errors(source) for source in given])):
-            _noise_line(ax, given[0].noise)
+            _noise_line(ax, curve.noise if curve is not None else given[0].noise)
         ax.legend(loc="best")
         return ax
 
@@ -95,7 +83,7 @@ def decomposition(curve: LearningCurve, ax: Axes | None = None) -> Axes:
 
 def learning_curves(
     curves: dict[str, LearningCurve],
-    measured: dict[str, MeasuredCurve] | None = None,
+    measured: dict[str, MeasuredCurve] | dict[str, Simulation] | None = None,
     title: str = "Error against sample size",
     ax: Axes | None = None,
 ) -> Axes:
@@ -104,12 +92,12 @@ def learning_curves(
     Parameters
     ----------
     curves : dict from labels to LearningCurve
-    measured : dict from labels to MeasuredCurve, optional
+    measured : dict from labels to MeasuredCurve or Simulation, optional
         Points in the colour of the curve with the same label.
     """
     expect_all(curves, LearningCurve)
     if measured is not None:
-        expect_all(measured, MeasuredCurve)
+        expect_all(measured, MeasuredCurve, Simulation)
     shown = []
     with axes(ax) as ax:
         ax.set(xscale="log", xlabel=_SAMPLES, ylabel=_ERROR, title=title)
@@ -198,29 +186,43 @@ def loo_over_gcv(measured: MeasuredCurve, ax: Axes | None = None) -> Axes:
         return ax
 
 
-def z_scores(n: Any, scores: dict[str, Any], ax: Axes | None = None) -> Axes:
-    """Measured minus predicted in standard errors, per experiment, with the band that 95 % of them should keep.
-
-    Parameters
-    ----------
-    n : (sizes,) array_like
-    scores : dict from labels to (sizes,) array_like
-    """
+def z_scores(simulations: dict[str, Simulation], ax: Axes | None = None) -> Axes:
+    """Measured minus predicted test error in standard errors, with the band that 95 % of them should keep."""
+    expect_all(simulations, Simulation)
+    sizes = np.unique(np.concatenate([s.n for s in simulations.values()]))
     with axes(ax) as ax:
         ax.set_xscale("log")
         ax.axhspan(-2, 2, color="#e5e7eb", zorder=0, label="±2 standard errors")
         ax.axhline(0, color=INK, linewidth=1)
-        for (label, z), style in zip(scores.items(), series(len(scores)), strict=True):
-            ax.plot(n, z, label=label, **style | {"linestyle": "none"})
-        sample_ticks(ax, n)
-        reach = max(3.0, 1.1 * max(float(np.abs(z).max()) for z in scores.values()))
-        ax.set_ylim(-reach, reach)
+        for (label, simulation), style in zip(simulations.items(), series(len(simulations)), strict=True):
+            ax.plot(simulation.n, simulation.z_test, label=label, **style | {"linestyle": "none"})
+        sample_ticks(ax, sizes)
+        reach = 1.6 * max(2.5, *(float(np.abs(s.z_test).max()) for s in simulations.values()))
+        ax.set_ylim(-reach, reach)  # room for the legend
         ax.set(xlabel=_SAMPLES, ylabel="(measured − predicted) / s.e.", title="Agreement")
+        ax.legend(loc="upper right")
+        return ax
+
+
+def random_features(curves: dict[str, RandomFeaturesCurve], ax: Axes | None = None) -> Axes:
+    """Test error against the number of features, one line per label (numbers of samples, ridges).
+
+    Parameters
+    ----------
+    curves : dict from labels to RandomFeaturesCurve
+        Each over one axis of features.
+    """
+    expect_all(curves, RandomFeaturesCurve)
+    with axes(ax) as ax:
+        ax.set(xscale="log", xlabel="random features k", ylabel=_ERROR, title="Error against number of features")
+        for (label, curve), style in zip(curves.items(), series(len(curves)), strict=True):
+            ax.plot(curve.features, curve.test_mse, label=label, **style | {"marker": ""})
+        error_axis(ax, np.concatenate([curve.test_mse for curve in curves.values()]))
         ax.legend(loc="best")
         return ax
 
 
-def _errors(source: LearningCurve | MeasuredCurve) -> Any:
+def _errors(source: LearningCurve | Experiments) -> Any:
     return source.test_mse if isinstance(source, LearningCurve) else source.test_mse.mean
 
 

@@ -112,18 +112,22 @@ def require_matplotlib() -> Any:
         ) from error
 
 
-def expect(value: Any, kind: type) -> None:
-    """DomainError unless `value` is a `kind`."""
-    if not isinstance(value, kind):
-        raise DomainError(f"a {kind.__name__} is needed here, not {type(value).__name__}")
+def expect(value: Any, *kinds: type) -> None:
+    """DomainError unless `value` is of one of the `kinds`."""
+    if not isinstance(value, kinds):
+        raise DomainError(f"a {_names(kinds)} is needed here, not {type(value).__name__}")
 
 
-def expect_all(values: Any, kind: type) -> None:
-    """DomainError unless `values` is a mapping from labels to values of this kind, and not empty."""
+def expect_all(values: Any, *kinds: type) -> None:
+    """DomainError unless `values` is a dictionary from labels to values of these kinds, and not empty."""
     if not isinstance(values, dict) or not values:
-        raise DomainError(f"a dictionary from labels to {kind.__name__} is needed here, as in {{'d = 10': …}}")
+        raise DomainError(f"a dictionary from labels to {_names(kinds)} is needed here, as in {{'d = 10': …}}")
     for value in values.values():
-        expect(value, kind)
+        expect(value, *kinds)
+
+
+def _names(kinds: tuple[type, ...]) -> str:
+    return " or ".join(kind.__name__ for kind in kinds)
 
 
 def series(count: int) -> list[dict[str, Any]]:
