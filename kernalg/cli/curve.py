@@ -104,14 +104,14 @@ def run(arguments: argparse.Namespace) -> None:
         _best(arguments, s, words, power=power, n=n, noise=noise)
         return
     curve = learning_curve(s, power, n=n, ridge=ridge, noise=noise)
-    for doubt in curve.diagnostics.messages:
-        print(f"kernalg: doubtful: {doubt}", file=sys.stderr)
     simulation = None
     if simulated:
         with waiting("experiments", arguments.progress) as report:
             simulation = curve.simulate(
                 K, n=simulated, draws=arguments.simulate, seed=arguments.seed or 0, progress=report
             )
+    for doubt in curve.diagnostics.messages:
+        print(f"kernalg: doubtful: {doubt}", file=sys.stderr)
     columns = {"n": curve.n} | {name: getattr(curve, name) for name in _COLUMNS}
     learned = {f"L{s.label(i)}": column for i, column in enumerate(curve.learnabilities.T)}
     problem = f"ridge {curve.ridge:g}, noise {noise:g}, power {sum(power):g}"

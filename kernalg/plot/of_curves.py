@@ -54,7 +54,8 @@ def learning_curve(curve: LearningCurve | None, measured: Experiments | None = N
             if gcv is not None:
                 style = {"color": AMBER, "marker": "^", "linestyle": ":", "markeredgecolor": "#7a5a10"}
                 points(ax, measured.n, gcv, "GCV", **style)
-            sample_ticks(ax, measured.n)
+            if curve is None or curve.n.max() < 5 * measured.n.max():
+                sample_ticks(ax, measured.n)
         given: list[Any] = [source for source in (curve, measured) if source is not None]
         if error_axis(ax, np.concatenate([_errors(source) for source in given])):
             _noise_line(ax, curve.noise if curve is not None else given[0].noise)
