@@ -29,7 +29,7 @@ from flint import arb
 from kernalg.activation.kernel_map import KernelMap
 from kernalg.checks import FloatArray
 from kernalg.enclosure.balls import ball, bits_for, check_digits, has_digits, precision, to_float
-from kernalg.errors import DomainError, PrecisionError
+from kernalg.errors import DomainError, NoClosedForm, PrecisionError
 from kernalg.expansion.taylor import first_weight, weight_ratio
 from kernalg.expansion.zonal import multiplicity
 from kernalg.network.dot_product import DotProductKernel
@@ -43,10 +43,11 @@ from kernalg.spectrum.radial_angle import (
     NetworkPair,
     PairKernel,
     matrices_by_gauss,
+    matrices_by_polarisation,
     matrices_by_series,
 )
-from kernalg.spectrum.radial_law import RadialSpace, gauss_rule, moment, radial_space, real_moment
-from kernalg.spectrum.spaces import Shells, Space, Sphere
+from kernalg.spectrum.radial_law import RadialSpace, gauss_rule, moment, radial_space, real_moment, shells_rule
+from kernalg.spectrum.spaces import Ball, GaussianInputs, Shells, Space, Sphere
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.sphere import not_positive, sphere_spectrum
 from kernalg.spectrum.symmetric_eigenvalues import symmetric_eigenvalues
@@ -57,7 +58,9 @@ _DOUBLE_DIGITS = 14
 _MOST_DEGREES = 500
 # Radial eigenvalues below this part of the first of their degree are left to the tail.
 _KEPT = 14
-_RULES = (12, 24, 48)
+_RULES = (10, 14, 20, 28, 40)
+_MOST_TERMS = 64
+_MOST_TERMS_ON_SHELLS = 256
 _SETTLED = 1e-12
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -84,13 +87,13 @@ def radial_spectrum(K: Any, space: Space, degree: int, digits: int | None, exact
     if degree > _MOST_DEGREES:
         raise DomainError(f"degree={degree}: at most {_MOST_DEGREES} degrees are computed at unequal norms.")
     goal = _DOUBLE_DIGITS if digits is None else check_digits(digits)
-    power = None if isinstance(K, DotProductKernel) else homogeneity(K.layers)
+    if isinstance(K, DotProductKernel):
+        return _exact_dot_product(K, law, degree) if exact else _dot_product(K, law, degree, digits, goal)
+    power = homogeneity(K.layers)
     if power is not None:
         return _rank_one(K, law, power, degree, digits, exact)
     if exact:
-        return _exact_dot_product(K, law, degree)
-    if isinstance(K, DotProductKernel):
-        return _dot_product(K, law, degree, digits, goal)
+        raise DomainError("exact=True needs a polynomial dot-product kernel or a homogeneous network: ask for digits=")
     return _general(NetworkPair(K), law, degree, digits, goal, zero=_zero_parity(K.layers))
 
 
@@ -147,9 +150,7 @@ def _rank_one(K: Kernel, law: RadialSpace, power: sp.Expr, degree: int, digits: 
         values: list[sp.Number] | None = None
         if exact:
             if not power.is_Integer:
-                raise DomainError(
-                    f"the kernel is of degree {power}, and E[q^({power})] is irrational: ask for digits="
-                )
+                raise DomainError(f"the kernel is of degree {power}, and E[q^({power})] is irrational: ask for digits=")
             rational = moment(law, int(power))
             values = [v * sp.Rational(int(rational.p), int(rational.q)) for v in on_sphere.exact or ()]
         elif on_sphere.exact is not None:
@@ -173,10 +174,8 @@ def _rank_one(K: Kernel, law: RadialSpace, power: sp.Expr, degree: int, digits: 
 # Dot-product kernels
 
 
-def _exact_dot_product(K: Kernel | DotProductKernel, law: RadialSpace, degree: int) -> Spectrum:
+def _exact_dot_product(K: DotProductKernel, law: RadialSpace, degree: int) -> Spectrum:
     """Fractions, where every degree has one power of the polynomial only: a_m w_{k,j} E[q^m]."""
-    if not isinstance(K, DotProductKernel):
-        raise DomainError("exact=True needs a polynomial dot-product kernel or a homogeneous network: ask for digits=")
     coefficients = rational_coefficients(K.profile())
     values = []
     for k in range(degree + 1):
@@ -241,7 +240,8 @@ def _dot_product(K: DotProductKernel, law: RadialSpace, degree: int, digits: int
                     f"{digits} digits were asked of degree {k} on the {law}, and the Taylor series of {K} is too "
                     "slow there: ask without digits="
                 )
-            return _general(DotProductPair(K), law, degree, digits, goal)
+            total = float(radial_moments.trace(K, law, goal))
+            return _general(DotProductPair(K), law, degree, digits, goal, trace=total)
         levels.append(_balls_to_levels(found, "moments" if certain else "moments, signs of 256 coefficients checked"))
     trace = radial_moments.trace(K, law, goal)
     return _assembled(law, levels, float(trace), digits)
@@ -260,42 +260,50 @@ def _general(
     *,
     series: bool = True,
     zero: int | None = None,
+    trace: float | None = None,
 ) -> Spectrum:
-    shells = isinstance(law, Shells)
-    if digits is not None and not shells:
+    if digits is not None and not isinstance(law, Shells):
         raise DomainError(
             f"certified digits on the {law} are available for homogeneous networks without biases and for dot-product "
             "kernels: ask without digits=, or take Shells"
         )
     slow: set[int] = set() if series else set(range(degree + 1))
-    before: list[list[Level]] | None = None
-    trace_before = math.nan
-    for n in (len(law.q),) if shells else _RULES:
+    if isinstance(law, Shells):
+        with precision(4 * bits_for(goal + _KEPT) + 128):
+            nodes, masses = shells_rule(law)
+        levels, _ = _at_nodes(K, law, nodes, masses, degree, goal, slow, zero, certified=digits is not None)
+        return _assembled(law, levels, _trace(K, nodes, masses), digits)
+    total = _settled_trace(K, law) if trace is None else trace
+    coarse: list[list[Level]] | None = None
+    compared: list[list[Level]] = []
+    for n in _RULES:
         nodes, masses = gauss_rule(law, n)
-        levels, slow = _at_nodes(K, law, nodes, masses, degree, goal, digits, slow, zero)
-        trace = _trace(K, nodes, masses, slow)
-        if shells:
-            return _assembled(law, levels, trace, digits)
-        if before is not None:
-            levels, settled = _compared(before, levels)
+        fine, slow = _at_nodes(K, law, nodes, masses, degree, goal, slow, zero, certified=False)
+        if coarse is not None:
+            compared, settled = _compared(coarse, fine)
             if settled:
                 break
-        before, trace_before = levels, trace
-    if not abs(trace - trace_before) <= 1e-6 * abs(trace):
+        coarse = fine
+    return _assembled(law, compared, total, digits)
+
+
+def _settled_trace(K: PairKernel, law: Ball | GaussianInputs) -> float:
+    coarse, fine = (_trace(K, *gauss_rule(law, n)) for n in _RULES[-2:])
+    if not abs(fine - coarse) <= 1e-6 * abs(fine):
         raise PrecisionError(
-            f"the trace E[K(x, x)] does not settle for {law}: {trace_before:.6g} with {_RULES[-2]} nodes for the "
-            f"length, {trace:.6g} with {_RULES[-1]}. It may be infinite; take a Ball or a smaller variance"
+            f"the trace E[K(x, x)] does not settle on the {law}: {coarse:.6g} with {_RULES[-2]} nodes for the length, "
+            f"{fine:.6g} with {_RULES[-1]}. It may be infinite; take a Ball or a smaller variance"
         )
-    return _assembled(law, levels, trace, digits)
+    return fine
 
 
-def _trace(K: PairKernel, nodes: list[arb], masses: list[arb], slow: set[int]) -> float:
-    if slow:
-        at = np.array([float(q) for q in nodes])
-        values = np.array([K.table(at[i : i + 1], np.ones(1))[0, 0, 0] for i in range(len(at))])
-        return float(values @ np.array([float(w) for w in masses]))
+def _trace(K: PairKernel, nodes: list[arb], masses: list[arb]) -> float:
     with precision(160):
-        return float(sum((w * K.ends(q)[0] for q, w in zip(nodes, masses, strict=True)), arb(0)))
+        try:
+            return float(sum((w * K.ends(q)[0] for q, w in zip(nodes, masses, strict=True)), arb(0)))
+        except NoClosedForm:
+            values = [K.table(np.array([float(q)]), np.ones(1))[0, 0, 0] for q in nodes]
+            return math.fsum(v * float(w) for v, w in zip(values, masses, strict=True))
 
 
 def _at_nodes(
@@ -305,45 +313,50 @@ def _at_nodes(
     masses: list[arb],
     degree: int,
     goal: int,
-    digits: int | None,
     slow: set[int],
     zero: int | None,
+    *,
+    certified: bool,
 ) -> tuple[list[list[Level]], set[int]]:
-    """The levels of all degrees for one rule, and the degrees whose series is too slow."""
-    vanishing = [k for k in range(degree + 1) if k % 2 == zero]
-    levels: dict[int, list[Level]] = {k: [(arb(0), 0.0, "parity, zero")] for k in vanishing}
+    """The levels of all degrees for one rule, and the degrees that are better off without the power series."""
+    levels: dict[int, list[Level]] = {k: [(arb(0), 0.0, "parity, zero")] for k in range(degree + 1) if k % 2 == zero}
     wanted = [k for k in range(degree + 1) if k not in levels and k not in slow]
+    slow = slow - set(levels)
+    shells = isinstance(law, Shells)
     if wanted:
-        # Small radial eigenvalues are relative to the first of their degree.
-        matrices, pending = matrices_by_series(K, nodes, masses, law.d, wanted, goal + _KEPT)
-        with precision(2 * bits_for(goal + _KEPT) + 128):
-            for k, matrix in matrices.items():
-                levels[k] = _series_levels(matrix, masses)
+        # On shells the small radial eigenvalues are to have the digits, too; elsewhere the rule limits them.
+        accuracy = goal + (_KEPT if shells else 4)
+        terms = _MOST_TERMS_ON_SHELLS if shells else _MOST_TERMS
+        with precision(2 * bits_for(accuracy) + 128):
+            matrices, pending = matrices_by_series(K, nodes, masses, law.d, wanted, accuracy, terms)
+            if pending and certified:
+                matrices |= matrices_by_polarisation(K, nodes, law.d, degree, accuracy + 4)
+                pending = set()
+            levels |= {k: _series_levels(matrix, masses, accuracy) for k, matrix in matrices.items()}
         for k in pending:
             if k not in levels or levels[k][0][1] > 10.0 ** -(goal + 1) * float(levels[k][0][0]):
                 slow = slow | {k}
-    remaining = sorted(slow - set(vanishing))
-    if remaining and digits is not None:
-        raise PrecisionError(
-            f"{digits} digits were asked on the {law}, and the power series of the kernel in the cosine is too slow "
-            f"for degree {remaining[0]}: ask fewer digits, or without digits="
-        )
-    if remaining:
+    if slow:
         at, weights = (np.array([float(v) for v in values]) for values in (nodes, masses))
-        by_gauss = matrices_by_gauss(K, at, law.d, remaining)
-        for k in remaining:
+        by_gauss = matrices_by_gauss(K, at, law.d, sorted(slow))
+        for k in sorted(slow):
             made = _gauss_levels(*by_gauss[k], weights, law, k)
             if k not in levels or made[0][1] < levels[k][0][1]:
                 levels[k] = made
+            else:
+                slow = slow - {k}
     return [levels[k] for k in range(degree + 1)], slow
 
 
-def _series_levels(matrix: AngularMatrix, masses: list[arb]) -> list[Level]:
+def _series_levels(matrix: AngularMatrix, masses: list[arb], digits: int) -> list[Level]:
     roots = [w.sqrt() for w in masses]
-    scaled = [[s * t * entry for t, entry in zip(roots, row, strict=True)] for s, row in zip(roots, matrix.entries, strict=True)]
+    scaled = [
+        [s * t * entry for t, entry in zip(roots, row, strict=True)]
+        for s, row in zip(roots, matrix.entries, strict=True)
+    ]
     rest = sum((w * r for w, r in zip(masses, matrix.remainder, strict=True)), arb(0)).upper()
     half = arb(rest / 2)
-    return _balls_to_levels([v + half + arb(0, half.upper()) for v in symmetric_eigenvalues(scaled)], "series")
+    return _balls_to_levels([v + half + arb(0, half.upper()) for v in symmetric_eigenvalues(scaled, digits)], "series")
 
 
 def _balls_to_levels(values: list[arb], method: str) -> list[Level]:
@@ -355,9 +368,7 @@ def _balls_to_levels(values: list[arb], method: str) -> list[Level]:
     return [(v, float(v.rad()), method) for v in kept]
 
 
-def _gauss_levels(
-    matrix: FloatArray, errors: FloatArray, masses: FloatArray, law: RadialSpace, k: int
-) -> list[Level]:
+def _gauss_levels(matrix: FloatArray, errors: FloatArray, masses: FloatArray, law: RadialSpace, k: int) -> list[Level]:
     roots = np.sqrt(masses)
     values = np.linalg.eigvalsh(roots[:, None] * matrix * roots)[::-1]
     error = float(np.linalg.norm(roots[:, None] * errors * roots)) + len(masses) * _EPS * abs(float(values[0]))
@@ -379,7 +390,7 @@ def _compared(before: list[list[Level]], after: list[list[Level]]) -> tuple[list
         for j, (value, error, method) in enumerate(new):
             change = abs(float(value) - (float(old[j][0]) if j < len(old) else 0.0))
             settled = settled and change <= _SETTLED * first
-            if j == 0 or change + error < 0.5 * float(value):
+            if j == 0 or change + error < 0.05 * float(value):
                 merged.append((value, change + error, method))
         result.append(merged)
     return result, settled
@@ -405,5 +416,3 @@ def _assembled(law: RadialSpace, levels: list[list[Level]], trace: float, digits
         labels=[f"({k},{j})" for k, j, *_ in flat],
         exact=exact,
     )
-
-

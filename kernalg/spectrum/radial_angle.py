@@ -13,23 +13,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 from flint import arb, arb_series, ctx
+from scipy.special import roots_legendre
 
 from kernalg.checks import FloatArray
 from kernalg.compiled.elementwise import elementwise
-from kernalg.enclosure.balls import bits_for, precision
+from kernalg.enclosure.balls import ball, bits_for, precision
 from kernalg.errors import NoClosedForm
 from kernalg.expansion.taylor import first_weight, largest_weight, weight_ratio
 from kernalg.expansion.zonal import zonal_table
 from kernalg.network.dot_product import DotProductKernel
 from kernalg.network.kernel import Kernel
 from kernalg.network.recursion import on_diagonal, on_opposites, on_pair
+from kernalg.spectrum.spaces import Sphere
+from kernalg.spectrum.sphere import sphere_spectrum
 from kernalg.symbols import rho
 
-_LADDER = (64, 256)
+_LADDER = (24, 64, 256, 1024)
 _MOST_ANGLES = 2048
 
 
@@ -38,6 +42,9 @@ class PairKernel(Protocol):
 
     def series(self, q1: arb, q2: arb, terms: int, /) -> list[arb]:
         """The coefficients A_0, …, A_{terms-1} in powers of the cosine, at the current precision."""
+
+    def value(self, q1: arb, q2: arb, cosine: arb, /) -> arb:
+        """K at the current precision; not at ends of equal lengths."""
 
     def ends(self, q: arb, /) -> tuple[arb, arb]:
         """The values at equal and at opposite inputs of one length."""
@@ -58,6 +65,10 @@ class NetworkPair:
             value = self._part(on_pair(self.kernel.layers, q1, q2, covariance, tangent=self._tangent))
             made = value if isinstance(value, arb_series) else arb_series([value], prec=terms)
             return [made[m] for m in range(terms)]
+
+    def value(self, q1: arb, q2: arb, cosine: arb) -> arb:
+        covariance = (q1 * q2).sqrt() * cosine
+        return self._part(on_pair(self.kernel.layers, q1, q2, covariance, tangent=self._tangent))
 
     def ends(self, q: arb) -> tuple[arb, arb]:
         return self._part(on_diagonal(self.kernel.layers, q)), self._part(on_opposites(self.kernel.layers, q))
@@ -93,6 +104,9 @@ class DotProductPair:
             power *= scale
         return result
 
+    def value(self, q1: arb, q2: arb, cosine: arb) -> arb:
+        return self.kernel.profile().ball((q1 * q2).sqrt() * cosine)
+
     def ends(self, q: arb) -> tuple[arb, arb]:
         profile = self.kernel.profile()
         return profile.ball(q), profile.ball(-q)
@@ -112,23 +126,28 @@ class AngularMatrix:
 
 
 def matrices_by_series(
-    K: PairKernel, nodes: Sequence[arb], masses: Sequence[arb], d: int, levels: Sequence[int], digits: int
+    K: PairKernel,
+    nodes: Sequence[arb],
+    masses: Sequence[arb],
+    d: int,
+    levels: Sequence[int],
+    digits: int,
+    most_terms: int,
 ) -> tuple[dict[int, AngularMatrix], set[int]]:
     """Certified matrices of the degrees `levels`, and those of them that do not reach `digits` digits.
 
-    `masses` are the probabilities of the nodes: the digits are those of the sum of masses times diagonal.
+    `masses` are the probabilities of the nodes: the digits are those of the sum of masses times diagonal. Beyond the
+    degrees, up to `most_terms` coefficients are tried.
     """
     found: dict[int, AngularMatrix] = {}
     pending = set(levels)
     bits = 2 * bits_for(digits) + 128
     with precision(bits):
         ends = [K.ends(q) for q in nodes]
-    for terms in _LADDER:
-        if terms <= max(levels) + 8 and terms != _LADDER[-1]:
-            continue
+    for terms in [n for n in _LADDER if n <= most_terms]:
         with precision(bits):
             try:
-                table = _coefficients(K, nodes, max(terms, max(levels) + 64))
+                table = _coefficients(K, nodes, max(levels) + terms)
             except NoClosedForm:
                 return {}, set(levels)
             for k in sorted(pending):
@@ -173,6 +192,62 @@ def _matrix(table: list[list[list[arb]]], ends: list[tuple[arb, arb]], d: int, k
     return AngularMatrix(entries, remainder)
 
 
+def matrices_by_polarisation(
+    K: PairKernel, nodes: Sequence[arb], d: int, degree: int, digits: int
+) -> dict[int, AngularMatrix]:
+    r"""Certified matrices of all degrees up to `degree` from spectra on the sphere.
+
+    The sum :math:`K(q,q,\cdot)+2K(q,q',\cdot)+K(q',q',\cdot)` has non-negative coefficients, so that all certified
+    methods for one sphere apply to it; :math:`\lambda_k(q,q')` is what it has more than its first and last term.
+    """
+    n = len(nodes)
+    found: dict[tuple[int, int], list[arb]] = {}
+    for i in range(n):
+        for j in range(i + 1):
+            spectrum = sphere_spectrum(_Polarised(K, nodes[i], nodes[j]), Sphere(d), degree, digits, False)
+            values = [ball(v) for v in spectrum.exact or ()]
+            found[i, j] = [v + arb(0, (abs(v) * arb(10) ** -digits).upper()) for v in values]
+    result = {}
+    for k in range(degree + 1):
+        entries = [[arb(0)] * n for _ in range(n)]
+        for i in range(n):
+            for j in range(i + 1):
+                # the sum of equal terms is four times the term
+                ends = (found[i, i][k] + found[j, j][k]) / 4
+                entries[i][j] = entries[j][i] = (found[i, j][k] - ends) / 2
+            entries[i][i] = found[i, i][k] / 4
+        result[k] = AngularMatrix(entries, [arb(0)] * n)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Polarised:
+    """The profile K(q1, q1, .) + 2 K(q1, q2, .) + K(q2, q2, .)."""
+
+    kernel: PairKernel
+    q1: arb
+    q2: arb
+
+    @property
+    def nonnegative(self) -> bool:
+        return True
+
+    def series(self, terms: int) -> arb_series:
+        at = [(self.q1, self.q1), (self.q1, self.q2), (self.q1, self.q2), (self.q2, self.q2)]
+        parts = [self.kernel.series(*pair, terms) for pair in at]
+        return arb_series([sum(same, arb(0)) for same in zip(*parts, strict=True)], prec=terms)
+
+    def ball(self, rho: Any, analytic: bool = False) -> Any:
+        if abs(rho) == 1:
+            end = int(rho < 0)
+            squares = self.kernel.ends(self.q1)[end] + self.kernel.ends(self.q2)[end]
+            if self.q1 is self.q2:
+                return 2 * squares
+        else:
+            squares = self.kernel.value(self.q1, self.q1, rho) + self.kernel.value(self.q2, self.q2, rho)
+        return squares + 2 * self.kernel.value(self.q1, self.q2, rho)
+
+
 def matrices_by_gauss(
     K: PairKernel, nodes: FloatArray, d: int, levels: Sequence[int]
 ) -> dict[int, tuple[FloatArray, FloatArray]]:
@@ -192,10 +267,16 @@ def matrices_by_gauss(
             return {k: (current[k], errors[k]) for k in levels}
 
 
+@lru_cache(maxsize=16)
+def _legendre(count: int) -> tuple[FloatArray, FloatArray]:
+    points, weights = roots_legendre(count)
+    return points, weights
+
+
 def _gauss_matrices(
     K: PairKernel, nodes: FloatArray, d: int, levels: Sequence[int], count: int
 ) -> tuple[dict[int, FloatArray], FloatArray]:
-    points, weights = np.polynomial.legendre.leggauss(count)
+    points, weights = _legendre(count)
     theta = math.pi / 2 * (1 + points)
     log_constant = math.lgamma(d / 2) - math.lgamma((d - 1) / 2) - math.log(math.pi) / 2
     measure = math.pi / 2 * weights * np.exp(log_constant + (d - 2) * np.log(np.sin(theta)))

@@ -39,11 +39,9 @@ def radial_space(space: Space) -> RadialSpace:
     return space
 
 
-def largest(space: RadialSpace) -> Fraction | None:
-    """The largest q, None if it is not bounded."""
-    if isinstance(space, Shells):
-        return max(space.q)
-    return space.q if isinstance(space, Ball) else None
+def largest(space: Ball | Shells) -> Fraction:
+    """The largest q."""
+    return max(space.q) if isinstance(space, Shells) else space.q
 
 
 def moment(space: RadialSpace, m: int) -> fmpq:
@@ -57,7 +55,7 @@ def moment(space: RadialSpace, m: int) -> fmpq:
 
 @lru_cache(maxsize=4096)
 def _gaussian_moment(space: GaussianInputs, m: int) -> fmpq:
-    value, step = fmpq(1), _fmpq(_variance(space)) / space.d
+    value, step = fmpq(1), _fmpq(variance(space)) / space.d
     for i in range(m):
         value *= step * (space.d + 2 * i)
     return value
@@ -71,28 +69,26 @@ def real_moment(space: RadialSpace, power: Fraction | arb) -> arb:
     if isinstance(space, Ball):
         return ball(space.q) ** p * space.d / (space.d + 2 * p)
     half = arb(space.d) / 2
-    return (2 * ball(_variance(space)) / space.d) ** p * (half + p).gamma() / half.gamma()
+    return (2 * ball(variance(space)) / space.d) ** p * (half + p).gamma() / half.gamma()
 
 
-def gauss_rule(space: RadialSpace, n: int) -> tuple[list[arb], list[arb]]:
-    """Nodes q_i and weights of the n-point Gauss rule of the law (for shells: the shells, whatever n).
-
-    The numbers are the midpoints of 256-bit arithmetic: relatively accurate even where a weight is 1e-80.
-    """
-    if isinstance(space, Shells):
-        with precision(_RULE_BITS):
-            return [ball(q) for q in space.q], [ball(p) for p in space.probability]
-    return _gauss_rule(space, n)
+def shells_rule(space: Shells) -> tuple[list[arb], list[arb]]:
+    """The q_i and their probabilities, at the current precision."""
+    return [ball(q) for q in space.q], [ball(p) for p in space.probability]
 
 
 @lru_cache(maxsize=32)
-def _gauss_rule(space: Ball | GaussianInputs, n: int) -> tuple[list[arb], list[arb]]:
-    """Golub and Welsch for rough nodes, Newton's method to polish them, Christoffel's function for the weights."""
+def gauss_rule(space: Ball | GaussianInputs, n: int) -> tuple[list[arb], list[arb]]:
+    """Nodes q_i and weights of the n-point Gauss rule of the law of q.
+
+    Golub and Welsch for rough nodes, Newton's method to polish them, Christoffel's function for the weights. The
+    numbers are the midpoints of 256-bit arithmetic: relatively accurate even where a weight is 1e-80.
+    """
     with precision(_RULE_BITS):
         if isinstance(space, Ball):
             scale, diagonal, squares = ball(space.q), *_jacobi_recurrence(space.d, n)
         else:
-            scale, diagonal, squares = 2 * ball(_variance(space)) / space.d, *_laguerre_recurrence(space.d, n)
+            scale, diagonal, squares = 2 * ball(variance(space)) / space.d, *_laguerre_recurrence(space.d, n)
         rough = eigh_tridiagonal(
             np.array([float(a) for a in diagonal]),
             np.array([float(b.sqrt()) for b in squares[1:]]),
@@ -102,7 +98,7 @@ def _gauss_rule(space: Ball | GaussianInputs, n: int) -> tuple[list[arb], list[a
         for start in rough:
             t = arb(float(start))
             for _ in range(6):
-                p, slope, _total = _orthonormal(t, diagonal, squares)
+                p, slope, _ = _orthonormal(t, diagonal, squares)
                 t = (t - p / slope).mid()
             nodes.append((scale * t).mid())
             weights.append((1 / _orthonormal(t, diagonal, squares)[2]).mid())
@@ -144,7 +140,8 @@ def _jacobi_recurrence(d: int, n: int) -> tuple[list[arb], list[arb]]:
     return diagonal, squares
 
 
-def _variance(space: GaussianInputs) -> Fraction:
+def variance(space: GaussianInputs) -> Fraction:
+    """Of every coordinate (`radial_space` has refused different ones)."""
     return space.variances[0]
 
 

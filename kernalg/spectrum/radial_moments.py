@@ -27,7 +27,7 @@ from kernalg.enclosure.integrals import integral
 from kernalg.errors import DomainError
 from kernalg.expansion.taylor import first_weight, largest_weight, weight_ratio
 from kernalg.network.dot_product import DotProductKernel
-from kernalg.spectrum.radial_law import RadialSpace, largest, moment
+from kernalg.spectrum.radial_law import RadialSpace, largest, moment, variance
 from kernalg.spectrum.spaces import Ball, GaussianInputs
 from kernalg.spectrum.symmetric_eigenvalues import symmetric_eigenvalues
 from kernalg.symbols import rho
@@ -74,10 +74,10 @@ def check_signs(K: DotProductKernel, space: RadialSpace) -> bool:
 
 def check_domain(K: DotProductKernel, space: RadialSpace) -> None:
     """DomainError unless the Taylor series of f converges at every x.x'/d that occurs."""
-    top = largest(space)
-    if top is None:
+    if isinstance(space, GaussianInputs):
         exponentials(K, space)
         return
+    top = largest(space)
     if top <= 1:
         with precision(128):
             finite = K.profile().ball(ball(top)).is_finite()
@@ -97,7 +97,7 @@ def check_domain(K: DotProductKernel, space: RadialSpace) -> None:
         )
 
 
-def exponentials(K: DotProductKernel, space: RadialSpace) -> list[Exponential]:
+def exponentials(K: DotProductKernel, space: GaussianInputs) -> list[Exponential]:
     """f as a sum of c rho^l exp(b rho); DomainError if it is none, or if E f(q) is infinite."""
     terms = []
     for term in sp.Add.make_args(sp.expand(K.expr.rewrite(sp.exp), power_exp=False)):
@@ -109,7 +109,7 @@ def exponentials(K: DotProductKernel, space: RadialSpace) -> list[Exponential]:
                 "Shells"
             )
         terms.append(found)
-    v = sp.Rational(space.variances[0].numerator, space.variances[0].denominator) if _gaussian(space) else sp.S.Zero
+    v = sp.Rational(variance(space).numerator, variance(space).denominator)
     for found in terms:
         if not (2 * v * abs(found.rate) < space.d) and found.rate != 0:
             raise DomainError(
@@ -117,10 +117,6 @@ def exponentials(K: DotProductKernel, space: RadialSpace) -> list[Exponential]:
                 f"d/(2 variance) = {sp.Rational(space.d) / (2 * v)}"
             )
     return terms
-
-
-def _gaussian(space: RadialSpace) -> bool:
-    return isinstance(space, GaussianInputs)
 
 
 def _exponential(term: sp.Expr) -> Exponential | None:
@@ -164,9 +160,7 @@ class MomentRoute:
         with precision(self.bits, terms):
             series = K.profile().series(terms)
             nothing = arb(0)
-            self.a = [
-                nothing if m % 2 == zero or (last is not None and m > last) else series[m] for m in range(terms)
-            ]
+            self.a = [nothing if m % 2 == zero or (last is not None and m > last) else series[m] for m in range(terms)]
             self.moments = [arb(moment(space, m)) for m in range(terms)]
             if last is not None and last < terms:
                 self.beyond = [sum((self._term(i) for i in range(m, last + 1, 2)), nothing) for m in range(terms)]
@@ -213,7 +207,8 @@ class MomentRoute:
                     rows == _ROWS[-1] and rest <= lead * arb(10) ** -(self.digits + 2)
                 ):
                     half = arb(rest.upper() / 2)
-                    return [v + half + arb(0, half.upper()) for v in symmetric_eigenvalues(self._gram(k, found))]
+                    gram = self._gram(k, found)
+                    return [v + half + arb(0, half.upper()) for v in symmetric_eigenvalues(gram, 2 * self.digits + 2)]
         return None
 
     def _gram(self, k: int, found: list[tuple[int, arb]]) -> list[list[arb]]:
@@ -239,14 +234,13 @@ def _zero_parity(expr: sp.Expr) -> int | None:
 
 def trace(K: DotProductKernel, space: RadialSpace, digits: int) -> arb:
     """E f(|x|^2/d), certified."""
-    top = largest(space)
-    if top is None:
+    if isinstance(space, GaussianInputs):
         return _gaussian_trace(K, space, digits)
     if isinstance(space, Ball):
         function = K.profile().ball
 
         def integrand(r: acb, analytic: bool) -> acb:
-            return space.d * r ** (space.d - 1) * acb(function(ball(top) * r * r, analytic=analytic))
+            return space.d * r ** (space.d - 1) * acb(function(ball(space.q) * r * r, analytic=analytic))
 
         return integral(integrand, 0, 1, digits=digits)
     with precision(bits_for(digits) + 64):
@@ -254,29 +248,31 @@ def trace(K: DotProductKernel, space: RadialSpace, digits: int) -> arb:
         return sum(values, arb(0))
 
 
-def _gaussian_trace(K: DotProductKernel, space: RadialSpace, digits: int) -> arb:
+def _gaussian_trace(K: DotProductKernel, space: GaussianInputs, digits: int) -> arb:
     """E[q^l exp(b q)] = (2v/d)^l (d/2)_l (1 - 2vb/d)^(-d/2-l), from the Laplace transform of chi-square."""
     with precision(bits_for(digits) + 64):
         total = arb(0)
         for e in exponentials(K, space):
-            shrink = 1 - 2 * ball(space.variances[0]) * ball(e.rate) / space.d
+            shrink = 1 - 2 * ball(variance(space)) * ball(e.rate) / space.d
             half = arb(space.d) / 2
             value = arb(moment(space, e.power)) * (-(half + e.power) * shrink.log()).exp()
             total += ball(e.coefficient) * value
         return total
 
 
-def _majorant(e: Exponential, space: RadialSpace, m: int) -> arb:
+def _majorant(e: Exponential, space: GaussianInputs, m: int) -> arb:
     """Bound of sum over i >= m of |coefficient of rho^i| E[q^i]."""
     b = abs(ball(e.rate))
     n = m - e.power
     if e.rate == 0:
-        return arb(0) if n > 0 else abs(ball(e.coefficient)) * sum(
-            (arb(moment(space, i)) for i in range(m, e.power + 1)), arb(0)
+        return (
+            arb(0)
+            if n > 0
+            else abs(ball(e.coefficient)) * sum((arb(moment(space, i)) for i in range(m, e.power + 1)), arb(0))
         )
     if n < 1:
         return arb("inf")
-    step = 2 * ball(space.variances[0]) / space.d
+    step = 2 * ball(variance(space)) / space.d
     half = arb(space.d) / 2
     log_moment = m * step.log() + (half + m).lgamma() - half.lgamma()
     first = abs(ball(e.coefficient)) * (n * b.log() - arb(n + 1).lgamma() + log_moment).exp()
