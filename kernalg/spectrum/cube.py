@@ -22,7 +22,7 @@ from typing import Any
 from flint import arb
 
 from kernalg.enclosure.balls import bits_for, check_digits, enclose, has_digits, negligible, precision
-from kernalg.errors import InternalError, NoClosedForm, PrecisionError
+from kernalg.errors import DomainError, InternalError, NoClosedForm, PrecisionError
 from kernalg.expansion.cube import cube_from_taylor, krawtchouk_integers, weighted_sums
 from kernalg.spectrum.from_balls import DOUBLE_DIGITS, rounding, spectrum_from_balls
 from kernalg.spectrum.profiles import Profile, profile_of, rational_coefficients
@@ -32,8 +32,8 @@ from kernalg.spectrum.sphere import not_positive
 from kernalg.spectrum.sphere_series import finite_parity_classes, taylor_coefficients
 
 CONVENTION = "per parity, uniform probability measure"
-# Below this dimension the Krawtchouk sum is a handful of values, and always settles.
-_SMALL = 64
+# Up to this dimension the Krawtchouk sum is as quick as the series, and always settles.
+_SMALL = 200
 _LADDER = (64, 256, 1024)
 # Nodes times degrees of a Krawtchouk sum; about ten seconds.
 _MOST_TERMS = 20_000_000
@@ -76,6 +76,12 @@ def cube_spectrum(K: Any, space: Hypercube, degree: int, digits: int | None, exa
     for k in range(degree + 1):
         if found[k][0] < 0:
             raise not_positive(space, k, found[k][0].str(8, radius=False))
+    with precision(bits_for(goal)):
+        if sum((found[k][0] * multiplicities[k] for k in range(degree + 1)), arb(0)) > at_one:
+            raise DomainError(
+                f"the kernel is not positive semi-definite on the {space}: its levels up to degree {degree} add up to "
+                f"more than K(1) = {float(at_one.mid()):.8g}, so one beyond is negative. Check its formula"
+            )
     return spectrum_from_balls(
         [found[k][0] for k in range(degree + 1)],
         multiplicities,
@@ -92,11 +98,21 @@ def _from_taylor_coefficients(profile: Profile, d: int, degree: int, digits: int
     try:
         classes = finite_parity_classes(profile, degree)
     except NoClosedForm:  # values, but no power series
-        return {}
+        return _vanishing_classes(profile, range(degree + 1), digits)
     found = eigenvalues_of_finite_classes(profile, d, range(degree + 1), classes, digits, at_one)
     if profile.nonnegative and d > _SMALL:
         found |= eigenvalues_by_series(profile, d, [k for k in range(degree + 1) if k not in found], digits, at_one)
     return found
+
+
+def _vanishing_classes(profile: Profile, levels: Iterable[int], digits: int) -> _Found:
+    """The zeros of an even or odd kernel from two values: the even levels add up to (K(1) + K(-1))/2, all >= 0."""
+    if not profile.nonnegative:
+        return {}
+    with precision(2 * bits_for(digits) + 170):
+        up, down = profile.ball(arb(1)), profile.ball(arb(-1))
+        vanishes = [_is_zero(total, 1, 0, digits, up) for total in (up + down, up - down)]
+    return {k: (arb(0), "parity, zero") for k in levels if vanishes[k % 2]}
 
 
 def eigenvalues_of_finite_classes(
@@ -138,7 +154,8 @@ def eigenvalues_by_series(profile: Profile, d: int, levels: Iterable[int], digit
             a = taylor_coefficients(profile, bits, terms)
             sums, weight = weighted_sums(a, d, max(pending))
             rests = _rests(profile, a, at_one)
-            rough, useful = False, set()
+            rough = False
+            useful: set[int] = set()
             for k in sorted(pending):
                 rest = rests[k % 2]
                 half = rest.upper().max(arb(0)) * (1 / arb(math.comb(d, k))).min(weight) / 2
