@@ -1,0 +1,360 @@
+r"""Predicted learning curves of random feature regression: n samples, k features.
+
+The kernel is estimated by k random features, :math:`\hat K(x,x') = \frac1k\sum_{j\le k} g_j(x) g_j(x')` with
+:math:`E\hat K = K`, and used in kernel ridge regression with ridge delta (not divided by n). With the eigenvalues
+lambda of multiplicity m of K, two thresholds kappa, gamma solve
+
+.. math:: n = \sum_i m_i L_i + \delta/\kappa, \qquad k = \sum_i m_i L_i + k\kappa/\gamma,
+          \qquad L_i = \lambda_i/(\lambda_i+\gamma),
+
+and with :math:`z = \sum m L`, :math:`q = \sum m L^2` the error on noisy labels is
+
+.. math:: E = \frac{\sum_i \left(1 - L_i - \frac{\kappa\lambda_i}{(\lambda_i+\gamma)^2}\frac{k}{k-q}\right) v_i^2
+              + \sigma^2}{1 - \frac{q(k-2z) + z^2}{n(k-q)}}.
+
+Source: Simon, Karkada, Ghosh and Belkin (ICLR 2024, "More is better in modern machine learning"); Mei and Montanari
+(2022) and Adlam and Pennington (ICML 2020) for the same limits. Infinitely many features give `learning_curve`.
+
+**The form used here has no subtraction.** Let a = k - z, b = z - q, c = n - z: a is :math:`k\kappa/\gamma`,
+b is :math:`\sum m L(1-L)`, c is :math:`\delta/\kappa`, none negative. Put q = z-b, k = z+a, n = z+c. Then
+:math:`n(k-q) - q(k-2z) - z^2 = (z+c)(a+b) - (z-b)(a-z) - z^2 = ab + ac + bc`, so that
+
+.. math:: E = \frac{n}{c + ab/(a+b)}
+          \left(\sum_i \left[(1-L_i)^2 + \frac{b}{a+b} L_i(1-L_i)\right] v_i^2 + \sigma^2\right),
+
+since :math:`k\kappa = a\gamma` turns the bracket of the first form into :math:`(1-L) - \frac{a}{a+b}L(1-L)`. The parts
+are the squared bias of the mean predictor, the variance from the choice of features, and, through the factor
+:math:`E_0 = n/(c + ab/(a+b))`, that from the choice of samples, where
+:math:`E_0 - 1 = (q + b^2/(a+b))/(c + ab/(a+b))` because n - c = z = q + b.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kernalg.checks import FloatArray, real_array, real_number
+from kernalg.errors import DomainError, InternalError
+from kernalg.learning.arrays import frozen, learned_shares, read_curve, write_curve
+from kernalg.learning.problem import learning_problem
+from kernalg.spectrum.spectrum import Spectrum
+from kernalg.spectrum.tables import html_table, import_pandas, text_table
+
+_PER_POINT = (
+    "features", "kappa", "gamma", "overfitting", "test_mse", "excess_mse", "train_mse", "bias", "feature_variance",
+    "variance",
+)  # fmt: skip
+# Entries (points x levels) worked on at a time: the block and its temporaries stay in cache.
+_BLOCK = 30_000
+_HUGE = 10**308
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RandomFeaturesCurve:
+    """What random feature ridge regression is expected to achieve.
+
+    Every array has the shape of `n` and `features` broadcast together; `learnabilities` has one more axis, the levels.
+
+    Attributes
+    ----------
+    n, features : numbers of samples and of features.
+    kappa : threshold of the sampled feature kernel (0 if n exceeds its rank without ridge).
+    gamma : threshold of the kernel: eigenvalues above it are learned.
+    learnabilities : L_i = lambda_i/(lambda_i + gamma), what the mean predictor has learned of level i.
+    overfitting : E_0, the factor on every error from sampling (inf at n = features without ridge).
+    test_mse : expected squared error on noisy labels.
+    excess_mse : the same without the noise of the test labels, `test_mse - noise`.
+    train_mse : expected squared error on the training set, noisy labels.
+    bias : squared bias of the mean predictor over samples, noise and features.
+    feature_variance : variance, from the choice of features, of the mean predictor over samples and noise.
+    variance : the rest, from samples and noise, `excess_mse - bias - feature_variance`.
+    ridge, noise, power, spectrum : what was asked; `power` includes the power beyond the listed levels.
+    """
+
+    n: FloatArray
+    features: FloatArray
+    kappa: FloatArray
+    gamma: FloatArray
+    learnabilities: FloatArray
+    overfitting: FloatArray
+    test_mse: FloatArray
+    excess_mse: FloatArray
+    train_mse: FloatArray
+    bias: FloatArray
+    feature_variance: FloatArray
+    variance: FloatArray
+    ridge: float
+    noise: float
+    power: FloatArray
+    spectrum: Spectrum
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RandomFeaturesCurve):
+            return NotImplemented
+        return self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        names = ["kappa", "gamma", "overfitting", "bias", "feature_variance", "variance", "test_mse"]
+        columns = [[f"{v:.10g}" for v in values.ravel()] for values in (self.n, self.features)]
+        columns += [[f"{v:.6g}" for v in getattr(self, name).ravel()] for name in names]
+        return ["n", "features", *names], [list(row) for row in zip(*columns, strict=True)]
+
+    def _headline(self) -> str:
+        return f"Random features: ridge {self.ridge:g}, noise {self.noise:g}, power {self.power.sum():.6g}"
+
+    def __repr__(self) -> str:
+        return "\n".join([self._headline(), text_table(*self._table())])
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self._headline())}</p>{html_table(*self._table())}"
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` turns back into an equal value (infinities as the string "inf")."""
+        return write_curve(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> RandomFeaturesCurve:
+        """The RandomFeaturesCurve that `to_json` wrote; DomainError if the text is no such JSON object."""
+
+        def fits(curve: RandomFeaturesCurve) -> bool:
+            shape = curve.n.shape
+            same = all(getattr(curve, name).shape == shape for name in _PER_POINT)
+            return same and curve.learnabilities.shape == (*shape, len(curve.spectrum))
+
+        return read_curve(cls, "RandomFeaturesCurve", text, fits)
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame, one row per (n, features), learnabilities as L0, L1, …; MissingExtra without pandas."""
+        pandas = import_pandas()
+        columns = {name: getattr(self, name).ravel() for name in _PER_POINT if name != "features"}
+        columns |= {f"L{i}": self.learnabilities[..., i].ravel() for i in range(self.learnabilities.shape[-1])}
+        index = pandas.MultiIndex.from_arrays([self.n.ravel(), self.features.ravel()], names=["n", "features"])
+        return pandas.DataFrame(columns, index=index)
+
+
+def random_features_curve(
+    spectrum: Spectrum,
+    power: ArrayLike | None = None,
+    *,
+    n: ArrayLike | range,
+    features: ArrayLike | range,
+    ridge: float = 0.0,
+    noise: float = 0.0,
+) -> RandomFeaturesCurve:
+    """Predict the errors of ridge regression on random features of a kernel.
+
+    Parameters
+    ----------
+    spectrum, power, noise
+        As in `learning_curve`. Levels beyond the spectrum count as unresolved: their trace T adds T/gamma to both
+        sums of L, which is the additional ridge of `learning_curve` when there are many features.
+    n, features : number, range or array_like
+        Numbers of samples and of random features, any reals >= 0, broadcast against each other.
+    ridge : float
+        delta in K + delta I (not divided by n), where K averages over the features.
+
+    Returns
+    -------
+    RandomFeaturesCurve
+
+    Raises
+    ------
+    DomainError
+        If a number is negative, NaN or infinite, if `spectrum` is not a Spectrum, if there is no target power, or if
+        `n` and `features` do not broadcast.
+
+    Examples
+    --------
+    >>> s = Spectrum([0.5, 0.01], [1, 50])
+    >>> curve = random_features_curve(s, [1.0, 1.0], n=40, features=[20, 40, 10**6], noise=0.1)
+    >>> curve.test_mse.round(4)
+    array([1.5018,    inf, 0.6916])
+    """
+    samples, k = _broadcast(n, features)
+    problem = learning_problem(spectrum, power, samples.ravel(), noise)
+    ridge = real_number("ridge", ridge, minimum=0.0)
+    noise, shape = problem.noise, samples.shape
+    samples, k = problem.n, k.ravel()
+    tail = spectrum.tail or 0.0
+    gamma, spare = _solve(spectrum, samples, k, ridge, tail)
+
+    learned, missing, weighted = learned_shares(spectrum, gamma)
+    smaller = np.minimum(samples, k)
+    some = smaller > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        a, c = spare + (k - smaller), spare + (samples - smaller)
+        b = (weighted * missing).sum(axis=1) + np.where(gamma > 0, tail / gamma, 0.0)
+        q = (weighted * learned).sum(axis=1)
+        share = np.where(a + b > 0, b / (a + b), 0.0)  # what the features leave to chance
+        gap = np.where(some, c + a * share, np.inf)
+        overfitting = np.where(some, samples / gap, 1.0)
+        bias = missing**2 @ problem.learnable + problem.unlearnable
+        feature_variance = share * ((learned * missing) @ problem.learnable)
+        wrong = bias + feature_variance + noise
+        # No error is 0 times infinity at n = rank: the limit from either side is 0.
+        variance = np.where(wrong > 0, (q + b * share) / gap * wrong, 0.0)
+        test = np.where(wrong > 0, overfitting * wrong, 0.0)
+        # As in `learning_curve`, (delta/(n kappa))^2 E with delta/kappa = c; at n = 0 kappa n is trace + ridge.
+        trace = spectrum.level_power.sum() + tail
+        residual = np.where(samples > 0, c / samples, ridge / (trace + ridge) if trace + ridge > 0 else 1.0)
+        residual = np.where(k > 0, residual, 1.0)
+        train = np.where(residual > 0, residual * (residual * test), 0.0)
+        # kappa = gamma a/k; without features the kernel is 0 and kappa = delta/n.
+        kappa = np.where(some, gamma * (a / k), np.where(samples > 0, ridge / samples, np.inf))
+    excess = bias + feature_variance + variance
+
+    def shaped(values: FloatArray) -> FloatArray:
+        return frozen(values.reshape(shape + values.shape[1:]))
+
+    return RandomFeaturesCurve(
+        n=shaped(samples), features=shaped(k), kappa=shaped(kappa), gamma=shaped(gamma),
+        learnabilities=shaped(learned), overfitting=shaped(overfitting), test_mse=shaped(test),
+        excess_mse=shaped(excess), train_mse=shaped(train), bias=shaped(bias),
+        feature_variance=shaped(feature_variance), variance=shaped(variance),
+        ridge=ridge, noise=noise, power=problem.power, spectrum=spectrum,
+    )  # fmt: skip
+
+
+def _broadcast(n: ArrayLike | range, features: ArrayLike | range) -> tuple[FloatArray, FloatArray]:
+    arrays = [
+        np.atleast_1d(real_array(name, np.asarray(given), minimum=0.0))
+        for name, given in (("n", n), ("features", features))
+    ]
+    try:
+        samples, k = np.broadcast_arrays(*arrays)
+    except ValueError as error:
+        shapes = " and ".join(str(array.shape) for array in arrays)
+        raise DomainError(f"n and features have shapes {shapes}, which do not broadcast against each other") from error
+    if samples.size == 0:
+        raise DomainError("n or features is empty; give at least one number of each")
+    return samples, k
+
+
+def _solve(
+    spectrum: Spectrum, n: FloatArray, k: FloatArray, ridge: float, tail: float
+) -> tuple[FloatArray, FloatArray]:
+    r"""gamma, and s = min(n, k) - z, for vectors n and k.
+
+    The product of the two equations, :math:`(n-z)(k-z) = k\delta/\gamma`, is a quadratic equation for s: with
+    p = min(n, k), d = |n - k| and :math:`e = k\delta/\gamma`,
+
+    .. math:: s(s+d) = e, \qquad s = \frac{2e}{d+\sqrt{d^2+4e}}, \qquad z(\gamma) + s(\gamma) = p.
+
+    s falls with gamma, with a logarithmic slope between -1 and -1/2, so the last equation has one root and is solved
+    like that of kernel regression (`solve_kappa`): J being the number of eigenvalues above the root, and
+    :math:`C_J` that of their modes,
+
+    .. math:: \sum_{i>J} m_i L_i + T/\gamma + s + (C_J - p) = \sum_{i\le J} m_i(1-L_i)
+
+    has no negative term but :math:`C_J - p`, which is added to its side; T is the trace beyond the levels.
+
+    gamma is inf at p = 0, and 0 if p >= rank and there is neither ridge nor T.
+    """
+    log_values = spectrum.log_eigenvalues
+    order = np.argsort(-log_values, kind="stable")
+    order = order[log_values[order] > -math.inf]
+    powers = spectrum.level_power[order]
+    modes = np.array([float(min(spectrum.multiplicities[i], _HUGE)) for i in order])
+    # Cumulative mode numbers as unevaluated sums high + low, exact to 106 bits: C_J - p loses nothing.
+    high, low = np.zeros(len(order) + 1), np.zeros(len(order) + 1)
+    total = 0
+    for position, i in enumerate(order, start=1):
+        total += spectrum.multiplicities[i]
+        high[position] = float(min(total, _HUGE))
+        low[position] = float(min(total, _HUGE) - int(high[position]))
+
+    p = np.minimum(n, k)
+    gamma, spare = np.full(len(p), math.inf), np.zeros(len(p))
+    interpolates = ((high[-1] - p) + low[-1] <= 0) & (ridge == 0) & (tail == 0) & (p > 0)
+    gamma[interpolates] = 0.0
+    spare[interpolates] = ((p - high[-1]) - low[-1])[interpolates]
+    todo = np.flatnonzero((p > 0) & ~interpolates)
+    step = max(1, _BLOCK // max(len(order), 1))
+    for start in range(0, len(todo), step):
+        block = todo[start : start + step]
+        # gamma <= 2 (trace + T)/p + 4 delta/n, put near the upper end of float64 by a power of two.
+        top = math.log2(math.fsum(powers) + tail + ridge) - min(math.log2(p[block].min()), 0.0)
+        shift = 1000 - math.ceil(top)
+        scaled, spare[block] = _solve_block(
+            np.exp2(log_values[order] / math.log(2) + shift) if spectrum.exact is not None
+            else np.ldexp(np.maximum(spectrum.eigenvalues[order], 0.0), shift),
+            np.ldexp(powers, shift), modes, high, low, n[block], k[block],
+            math.ldexp(ridge, shift), math.ldexp(tail, shift),
+        )  # fmt: skip
+        gamma[block] = np.ldexp(scaled, -shift)
+    return gamma, spare
+
+
+def _solve_block(
+    values: FloatArray, powers: FloatArray, modes: FloatArray, high: FloatArray, low: FloatArray,
+    n: FloatArray, k: FloatArray, ridge: float, tail: float,
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    """`_solve` for eigenvalues in decreasing order and points with a root in (0, inf)."""
+    count, index = len(values), np.arange(len(values))
+    p, larger = np.minimum(n, k), np.maximum(n, k)
+    d, portion = np.abs(n - k) / larger, k / larger
+
+    def features_left(gamma: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """s and -ds/dlog(gamma), every ratio relative to max(n, k) so that none overflows."""
+        e = portion * (ridge / gamma)  # k delta/gamma, over max(n, k)
+        root = np.sqrt(d * d + 4 * (e / larger))
+        s = np.where(e > 0, 2 * e / (d + root), 0.0)
+        return s, np.where(e > 0, e / root, 0.0)
+
+    def sides(gamma: FloatArray, inside: Any) -> tuple[FloatArray, ...]:
+        """A, B without C_J - p, and their slopes in log(gamma), both positive."""
+        inverse = 1.0 / (values + gamma[:, None])
+        missing = gamma[:, None] * inverse
+        a = np.where(inside, modes, 0.0) * missing
+        b = np.where(inside, 0.0, powers) * inverse
+        s, slope = features_left(gamma)
+        rest = tail / gamma
+        return (
+            a.sum(axis=1),
+            b.sum(axis=1) + rest + s,
+            np.einsum("ij,ij->i", a, values * inverse),
+            np.einsum("ij,ij->i", b, missing) + rest + slope,
+        )
+
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        # Bisection on J: is the root below eigenvalue `middle`?
+        below, above = np.zeros(len(n), dtype=np.intp), np.full(len(n), count, dtype=np.intp)
+        while (below < above).any():
+            middle = np.minimum((below + above) // 2, max(count - 1, 0))
+            left, right, _, _ = sides(values[middle], index <= middle[:, None])
+            root_below = right - left + ((high[middle + 1] - p) + low[middle + 1]) < 0
+            open_ = below < above
+            below = np.where(open_ & root_below, middle + 1, below)
+            above = np.where(open_ & ~root_below, middle, above)
+
+        inside = index < below[:, None]
+        spare = (high[below] - p) + low[below]
+        padded = np.concatenate([[np.inf], values, [0.0]])
+        # z >= p/2 or s >= p/2, and s(s+d) <= n k: hence these ends. Eigenvalues were tested in rounded arithmetic:
+        # a little slack on both sides.
+        top = np.minimum(padded[below] * 1.001, 2 * ((math.fsum(powers) + tail) / p) + 4 * (ridge / n))
+        bottom = np.maximum(padded[below + 1] * 0.999, np.maximum(ridge / n, tail / p) * 0.999)
+        bottom = np.maximum(bottom, 5e-324)
+        gamma = np.sqrt(bottom) * np.sqrt(top)
+        for _ in range(200):
+            a, b, slope_a, slope_b = sides(gamma, inside)
+            left, right = b + np.maximum(spare, 0.0), a + np.maximum(-spare, 0.0)
+            change = np.log(left / right) / (slope_a / right + slope_b / left)
+            bottom = np.where(left > right, gamma, bottom)
+            top = np.where(left > right, top, gamma)
+            proposal = gamma * np.exp(change)
+            escaped = ~((proposal >= bottom) & (proposal <= top))
+            gamma = np.where(escaped, np.sqrt(bottom) * np.sqrt(top), proposal)
+            if (np.abs(change) < 1e-14).all():
+                break
+        if not (np.abs(change) < 1e-10).all():
+            raise InternalError("the solver of the random feature equations did not converge")
+        return gamma, features_left(gamma)[0]
