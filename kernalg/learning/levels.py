@@ -46,8 +46,9 @@ def random_inputs(space: Space, count: int, rng: np.random.Generator) -> FloatAr
     if isinstance(space, Hypercube):
         return 2.0 * rng.integers(0, 2, (count, space.d)) - 1.0
     if isinstance(space, GaussianInputs):
-        deviations = np.sqrt(np.array([float(v) for v in space.variances]))
-        return np.asarray(rng.standard_normal((count, space.d)) * deviations)
+        deviations: FloatArray = np.array([math.sqrt(v) for v in space.variances])
+        scaled: FloatArray = rng.standard_normal((count, space.d)) * deviations
+        return scaled
     if isinstance(space, ProductOfSpheres):
         return np.hstack([_directions(p, count, rng) for p in space.dimensions])
     directions = _directions(space.d, count, rng)
@@ -56,7 +57,7 @@ def random_inputs(space: Space, count: int, rng: np.random.Generator) -> FloatAr
         radius: FloatArray = math.sqrt(space.q) * rng.random((count, 1)) ** (1 / space.d)
         return directions * radius
     shell = rng.choice(len(space.q), size=(count, 1), p=[float(w) for w in space.probability])
-    scale: FloatArray = np.sqrt(np.array([float(q) for q in space.q]))[shell]
+    scale: FloatArray = np.array([math.sqrt(q) for q in space.q])[shell]
     return directions * scale
 
 
@@ -118,7 +119,7 @@ def level_table(space: Space, degree: int, kernel: Any = None) -> LevelTable:
                 return _hermite_table(degree, scale * x, scale * y) / counts * np.outer(damping(x), damping(y))
 
             return functions
-        deviations = np.sqrt([float(v) for v in space.variances])
+        deviations = np.array([math.sqrt(v) for v in space.variances])
         return lambda x, y: _hermite_table(degree, x / deviations, y / deviations) / counts
     raise DomainError(f"the harmonics of {space} are not built in: there are Sphere, Hypercube, GaussianInputs")
 

@@ -180,13 +180,13 @@ def run_experiments(
 
     The generator of (n, draw) is made of the seed and these two numbers alone. `beyond` as in `truncation`.
     """
-    draws, seed = whole_number("draws", draws, 1), whole_number("seed", seed, 0)
+    draws = whole_number("draws", draws, 1)
     test, train, bound = (np.zeros((len(sizes), draws)) for _ in range(3))
     learned: list[FloatArray] = []
-    report = _reporter(progress)
+    report = reporter(progress)
     for row, size in enumerate(sizes):
         for draw in range(draws):
-            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(size, draw)))
+            rng = generator(seed, size, draw)
             sample = draw_sample(size, rng)
             labels = sample.values + noise**0.5 * rng.standard_normal(size)
             alpha = kernel_ridge(sample.gram, labels, ridge)
@@ -252,10 +252,10 @@ def measured_curve_on_data(
     if max(sizes) >= total:
         raise DomainError(f"n = {max(sizes)} of {total} points leaves none to hold out; n must be below {total}")
     results = {name: np.empty((len(sizes), draws)) for name in ("test", "train", "loo", "gcv", "ratio")}
-    report = _reporter(progress)
+    report = reporter(progress)
     for row, size in enumerate(sizes):
         for draw in range(draws):
-            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(size, draw)))
+            rng = generator(seed, size, draw)
             shuffled = rng.permutation(total)
             chosen, held = shuffled[:size], shuffled[size:]
             alpha, estimates = solve_with_estimates(gram[np.ix_(chosen, chosen)], labels[chosen], ridge)
@@ -286,7 +286,13 @@ def sample_sizes(n: int | Iterable[int]) -> list[int]:
     return sizes
 
 
-def _reporter(progress: Progress) -> Callable[[int, int, str], None]:
+def generator(seed: int, n: int, draw: int) -> np.random.Generator:
+    """The random numbers of one draw, which depend on these three numbers alone."""
+    return np.random.default_rng(np.random.SeedSequence(whole_number("seed", seed, 0), spawn_key=(n, draw)))
+
+
+def reporter(progress: Progress) -> Callable[[int, int, str], None]:
+    """What `progress=` means: True prints lines, False or None nothing, a callable itself."""
     if callable(progress):
         return progress
     if progress is True:

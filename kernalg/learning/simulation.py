@@ -203,7 +203,7 @@ class Simulation:
             raise DomainError(f"not the JSON of a Simulation, as to_json writes it: {error}") from error
 
     def to_pandas(self) -> Any:
-        """A pandas DataFrame indexed by n: predictions, means, standard errors, z-scores; MissingExtra without pandas."""
+        """A pandas DataFrame indexed by n: predicted, mean, standard error, z-score; MissingExtra without pandas."""
         pandas = import_pandas()
         columns: dict[str, Any] = {}
 

@@ -328,7 +328,7 @@ def _power_at_corners(function: Callable[[FloatArray], Any], space: Hypercube, d
     d = space.d
     corner = np.arange(2**d)
     bits = (corner[:, None] >> np.arange(d)) & 1
-    values = values_of(function, 1.0 - 2.0 * bits)
+    values = values_of(function, np.where(bits, -1.0, 1.0))
     for i in range(d):
         pairs = values.reshape(-1, 2, 2**i)
         values = np.stack([pairs[:, 0] + pairs[:, 1], pairs[:, 0] - pairs[:, 1]], axis=1).reshape(-1)
