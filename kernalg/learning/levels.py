@@ -44,7 +44,7 @@ def random_inputs(space: Space, count: int, rng: np.random.Generator) -> FloatAr
     if isinstance(space, Sphere):
         return _directions(space.d, count, rng)
     if isinstance(space, Hypercube):
-        return 2.0 * rng.integers(0, 2, (count, space.d)) - 1.0
+        return np.where(rng.integers(0, 2, (count, space.d)), -1.0, 1.0)
     if isinstance(space, GaussianInputs):
         deviations: FloatArray = np.array([math.sqrt(v) for v in space.variances])
         scaled: FloatArray = rng.standard_normal((count, space.d)) * deviations
