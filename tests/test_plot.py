@@ -12,10 +12,13 @@ from matplotlib.figure import Figure
 from kernalg import plot
 from kernalg.errors import DomainError, MissingExtra
 from kernalg.learning.eigenlearning import learning_curve
+from kernalg.learning.gradient_flow import gradient_flow_curve
 from kernalg.learning.measured import Measured, MeasuredCurve
 from kernalg.learning.optimal_ridge import optimal_ridge
 from kernalg.learning.random_features import random_features_curve
-from kernalg.spectrum.spaces import Circle
+from kernalg.network.dot_product import dot_product_kernel
+from kernalg.spectrum.of_kernel import spectrum
+from kernalg.spectrum.spaces import Ball, Circle
 from kernalg.spectrum.spectrum import Spectrum
 
 LEVELS = Spectrum([0.5, 0.01, 1e-4, 0.0], [1, 50, 1274, 22050], trace=2.0, space="sphere S^49, d = 50")
@@ -40,9 +43,12 @@ LONG = Spectrum([1.0, 0.5, *(k**-2.0 * (k % 2 == 0) for k in range(2, 60))], [1]
 BEST = optimal_ridge(LEVELS, [0, 1, 1], n=np.geomspace(5, 4000, 40), noise=1)
 SIMULATION = CURVE.simulate(n=[10, 30, 100], draws=3)
 FEATURES = random_features_curve(LEVELS, [0, 1, 1], n=40, features=np.geomspace(5, 4000, 40), noise=0.1)
+FLOW = gradient_flow_curve(LEVELS, [0, 1, 1], n=40, times=[0, 1, 10, 100], noise=0.1)
+RADIAL = spectrum(dot_product_kernel("exp(rho)"), Ball(5), degree=4)
 PICTURES = [
     (plot.spectrum, (LEVELS,)),
     (plot.spectrum, (LONG, -2)),
+    (plot.spectrum, (RADIAL,)),
     (plot.spectra, ({f"series {i}": LEVELS for i in range(6)},)),
     (plot.spectra, ({"short": LEVELS, "long": LONG}, "level power")),
     (plot.digits, ({"series": [0.0, 1e-15, 1e-14], "projection": [1e-16, 1e-9, 10.0]},)),
@@ -63,6 +69,7 @@ PICTURES = [
     (plot.learning_curve, (CURVE, SIMULATION)),
     (plot.z_scores, ({"d = 50": SIMULATION},)),
     (plot.random_features, ({"n = 40": FEATURES},)),
+    (plot.gradient_flow, ({"n = 40": FLOW},)),
     (plot.profile, (np.linspace(-1, 1, 5), np.linspace(0, 4, 5), np.linspace(0, 1, 5))),
 ]
 
@@ -123,6 +130,8 @@ def test_refusals():
         plot.spectra({"a": LEVELS}, "trace")
     with pytest.raises(DomainError, match="'error' or 'ridge'"):
         plot.optimal_ridge(BEST, "kappa")
+    with pytest.raises(DomainError, match="2 numbers of samples"):
+        plot.gradient_flow({"a": gradient_flow_curve(LEVELS, [0, 1], n=[5, 40], times=[1])})
     with pytest.raises(DomainError, match="slope"):
         plot.spectrum(Spectrum([0.5, 0.1], [1, 3]), slope=-2)
     with pytest.raises(DomainError, match="no target_power"):

@@ -54,7 +54,8 @@ examples:
         "--power",
         required=True,
         metavar="P,P,...",
-        help="of the target in level 0, 1, ... (sums of squared coefficients), zero in the levels after",
+        help="of the target in every level (sums of squared coefficients), in the order that kernalg spectrum prints, "
+        "zero in the levels after",
     )
     problem.add_argument(
         "--n",

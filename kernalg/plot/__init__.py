@@ -7,6 +7,7 @@ well as in colour, and the colours differ in lightness: the pictures survive a g
 
 from kernalg.plot.of_curves import (
     decomposition,
+    gradient_flow,
     learning_curve,
     learning_curves,
     loo_over_gcv,
@@ -28,6 +29,7 @@ __all__ = [
     "VERMILION",
     "decomposition",
     "digits",
+    "gradient_flow",
     "learning_curve",
     "learning_curves",
     "loo_over_gcv",

@@ -8,6 +8,7 @@ import numpy as np
 
 from kernalg.errors import DomainError
 from kernalg.learning.eigenlearning import LearningCurve
+from kernalg.learning.gradient_flow import GradientFlowCurve
 from kernalg.learning.measured import MeasuredCurve
 from kernalg.learning.optimal_ridge import OptimalRidge
 from kernalg.learning.random_features import RandomFeaturesCurve
@@ -219,6 +220,29 @@ def random_features(curves: dict[str, RandomFeaturesCurve], ax: Axes | None = No
         for (label, curve), style in zip(curves.items(), series(len(curves)), strict=True):
             ax.plot(curve.features, curve.test_mse, label=label, **style | {"marker": ""})
         error_axis(ax, np.concatenate([curve.test_mse for curve in curves.values()]))
+        ax.legend(loc="best")
+        return ax
+
+
+def gradient_flow(curves: dict[str, GradientFlowCurve], ax: Axes | None = None) -> Axes:
+    """Test error against training time, one line per label (numbers of samples, noise levels).
+
+    Parameters
+    ----------
+    curves : dict from labels to GradientFlowCurve
+        Each for one number of samples; time 0 is left out of the logarithmic axis.
+    """
+    expect_all(curves, GradientFlowCurve)
+    shown = []
+    with axes(ax) as ax:
+        ax.set(xscale="log", xlabel="training time t", ylabel=_ERROR, title="Error against training time")
+        for (label, curve), style in zip(curves.items(), series(len(curves)), strict=True):
+            if len(curve.n) != 1:
+                raise DomainError(f"the curve {label!r} has {len(curve.n)} numbers of samples; give one curve for each")
+            later = curve.times > 0
+            ax.plot(curve.times[later], curve.test_mse[0, later], label=label, **style | {"marker": ""})
+            shown.append(curve.test_mse[0, later])
+        error_axis(ax, np.concatenate(shown))
         ax.legend(loc="best")
         return ax
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LONG = 30  # levels from which on a spectrum is drawn without markers, and against a logarithmic degree
+_PAIR = re.compile(r"\((\d+),(\d+)\)")
+_RADIAL = 6  # radial indices that are drawn
 _QUANTITIES = {"eigenvalue": "eigenvalue (one harmonic)", "level power": "multiplicity × eigenvalue"}
 
 
@@ -43,7 +45,7 @@ def spectrum(s: Spectrum, slope: float | None = None, ax: Axes | None = None) ->
     ----------
     s : Spectrum
         Levels with the eigenvalue 0 (parity) are marked at the foot of the picture; long spectra are drawn against a
-        logarithmic degree.
+        logarithmic degree. Levels "(degree,j)" of inputs of unequal norms give one line per radial index j.
     slope : float, optional
         Draws degree^slope below the last eigenvalues that are not 0: the decay that a theory predicts.
     """
@@ -55,6 +57,12 @@ def spectrum(s: Spectrum, slope: float | None = None, ax: Axes | None = None) ->
             ax.plot(np.arange(1, len(s) + 1)[seen], s.eigenvalues[seen], color=NAVY)
             ax.set_xscale("log")
             ax.set(xlabel="rank of the eigenvalue", ylabel="eigenvalue of K/N", title=f"Eigenvalues on {s.space}")
+            return ax
+        where = re.sub(r"\^(\d+)", r"$^{\1}$", str(s.space))
+        title = f"Eigenvalues on the {where}" if where else "Eigenvalues"
+        if s.labels is not None and all(_PAIR.fullmatch(label) for label in s.labels):
+            _radial_levels(ax, s)
+            ax.set_title(title)
             return ax
         level, long = np.arange(len(s)), len(s) > _LONG
         for values, label, color, marker, line in (
@@ -73,8 +81,7 @@ def spectrum(s: Spectrum, slope: float | None = None, ax: Axes | None = None) ->
                 zeros, np.full(len(zeros), 0.02), transform=foot, color=INK, marker="|", linestyle="none",
                 markersize=4 if long else 6, label="eigenvalue 0 (exactly)",
             )  # fmt: skip
-        where = re.sub(r"\^(\d+)", r"$^{\1}$", str(s.space))
-        ax.set(ylabel="eigenvalue", title=f"Eigenvalues on the {where}" if where else "Eigenvalues")
+        ax.set(ylabel="eigenvalue", title=title)
         _level_axis(ax, long)
         low, high = ax.get_ylim()
         ax.set_ylim(low, high * (high / low) ** 0.25)  # room for the legend
@@ -152,6 +159,17 @@ def digits(columns: dict[str, Any], title: str = "Correct digits", ax: Axes | No
         _level_axis(ax, False)
         ax.legend(loc="best")
         return ax
+
+
+def _radial_levels(ax: Any, s: Spectrum) -> None:
+    pairs = np.array([[int(part) for part in _PAIR.fullmatch(label).groups()] for label in s.labels])  # type: ignore[union-attr]
+    count = min(_RADIAL, int(pairs[:, 1].max()) + 1)
+    for j, style in enumerate(series(count)):
+        seen = (pairs[:, 1] == j) & (s.eigenvalues > 0)
+        ax.plot(pairs[seen, 0], s.eigenvalues[seen], label=f"j = {j}", **style)
+    ax.set(ylabel="eigenvalue (one harmonic)")
+    _level_axis(ax, False)
+    ax.legend(loc="best", title="radial index", title_fontsize=8.5)
 
 
 def _positive(level: Any, values: Any, long: bool) -> tuple[Any, Any]:
