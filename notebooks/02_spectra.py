@@ -29,6 +29,8 @@ import sympy as sp
 import kernalg as ka
 from kernalg import plot
 from kernalg.expansion.zonal import multiplicity, zonal_table
+from kernalg.network.radial_basis import rbf_kernel
+from kernalg.spectrum.closed_forms import DEGREE, eigenvalue_formula
 
 FAST = bool(os.environ.get("KERNALG_FAST"))
 print("kernalg", ka.__version__)
@@ -109,6 +111,22 @@ print(f"by hand     {by_hand(20):.15e}\nkernalg     {spectrum.eigenvalues[20]:.1
 ka.spectrum(ka.dot_product_kernel("(1 + rho)**4/16"), ka.Sphere(3), degree=5, exact=True).exact
 
 # %% [markdown]
+# ## Formulas
+#
+# Where the profile is a sum of known terms, $\lambda_k$ is an expression in $k$ and $d$, which can be differentiated,
+# expanded and exported. This one is the Gaussian-process kernel of one hidden ReLU layer, in every dimension at once:
+
+# %%
+dimension = sp.Symbol("d", positive=True)
+formula = eigenvalue_formula(ka.mlp("relu", 1, 2, 0).nngp, dimension)
+formula
+
+# %%
+from_formula = sp.N(formula.subs({DEGREE: 20, dimension: 10}), 25)
+from_balls = ka.spectrum(ka.mlp("relu", 1, 2, 0).nngp, ka.Sphere(10), degree=20, digits=25).exact[20]
+print(f"formula   {from_formula}\ncertified {from_balls}")
+
+# %% [markdown]
 # ## High dimension is simple
 #
 # The first correction to $N\lambda_k$ is of relative order $k^2/d$: as $d$ grows, the power of level $k$ tends to the
@@ -119,11 +137,11 @@ ka.spectrum(ka.dot_product_kernel("(1 + rho)**4/16"), ka.Sphere(3), degree=5, ex
 dimensions = (10, 100, 1000, 1_000_000)
 taylor = K.profile().taylor(6)
 print("        " + "".join(f"{f'k = {k}':>12}" for k in range(1, 6)))
-for dimension in dimensions:
-    on_sphere = ka.spectrum(K, ka.Sphere(dimension), degree=5)
-    on_cube = ka.spectrum(K, ka.Hypercube(dimension), degree=5)
+for n in dimensions:
+    on_sphere = ka.spectrum(K, ka.Sphere(n), degree=5)
+    on_cube = ka.spectrum(K, ka.Hypercube(n), degree=5)
     for name, s in (("sphere", on_sphere), ("cube", on_cube)):
-        print(f"{name:>7} " + "".join(f"{v:12.8f}" for v in s.level_power[1:]) + f"   d = {dimension}")
+        print(f"{name:>7} " + "".join(f"{v:12.8f}" for v in s.level_power[1:]) + f"   d = {n}")
 print("  1/k!  " + "".join(f"{v:12.8f}" for v in taylor[1:]))
 
 # %%
@@ -200,12 +218,41 @@ print(f"relative error of the FFT: {aliasing[5]:.1e} at degree {seen[5]}, {alias
 plot.spectrum(circle, slope=-2)
 
 # %% [markdown]
+# ## One value for every space
+#
+# The same kernel under other distributions of the inputs: the corners of a cube, where parities take the place of
+# harmonics; a ball, where every degree has a second, radial index; Gaussian inputs. The spectrum is always the same
+# kind of value, and whatever is done with it afterwards need not know where it came from.
+
+# %%
+spaces = [ka.Sphere(d), ka.Hypercube(d), ka.Ball(d), ka.GaussianInputs(d)]
+everywhere = {str(space): ka.spectrum(K, space, degree=6) for space in spaces}
+for name, s in everywhere.items():
+    print(f"{name:36s} {len(s):3d} levels, trace {s.trace:.6f}, beyond them {s.tail:.1e}   ({s.methods[1]})")
+
+# %%
+plot.spectrum(everywhere[str(ka.Ball(d))])
+
+# %% [markdown]
+# On Gaussian inputs the Gaussian kernel is exact: by Mehler's formula its eigenvalues are a geometric series, level $k$
+# (the total Hermite degree) with the multiplicity $\binom{k+d-1}{d-1}$.
+
+# %%
+mehler = ka.spectrum(rbf_kernel(4), ka.GaussianInputs(5), degree=40)
+ratios = mehler.eigenvalues[1:] / mehler.eigenvalues[:-1]
+print(f"ratio of neighbours: {ratios.min():.15f} to {ratios.max():.15f}; sum rule: {mehler.level_power.sum():.12f}")
+
+# %% [markdown]
 # ## What must hold
 
 # %%
 assert lost[20] > 1e6 and kept.max() < 1e-15
 assert noise_power > 1e6 * spectrum.level_power[20]
 assert abs(by_hand(20) / float(exact[20]) - 1) < 1e-12
+assert abs(from_formula / from_balls - 1) < sp.Float("1e-23")
+assert np.allclose(ratios, ratios[0], rtol=1e-14) and abs(mehler.level_power.sum() - 1) < 1e-12
+for s in everywhere.values():
+    assert 0 <= s.tail < 0.01 * s.trace
 assert np.allclose(ka.spectrum(K, ka.Sphere(1_000_000), degree=5).level_power, taylor, rtol=5e-5)
 assert np.allclose(ka.spectrum(K, ka.Hypercube(1_000_000), degree=5).level_power, taylor, rtol=5e-5)
 assert (shallow.eigenvalues[3::2] == 0).all() and (biased.eigenvalues > 0).all()

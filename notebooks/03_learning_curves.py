@@ -22,15 +22,18 @@
 import os
 
 import numpy as np
+import sympy as sp
 from sklearn.datasets import load_digits
 
 import kernalg as ka
 from kernalg import plot
 from kernalg.learning.critical_level import critical_level_of
+from kernalg.learning.gradient_flow import gradient_flow_curve
 from kernalg.learning.optimal_ridge import optimal_ridge
 from kernalg.learning.random_features import random_features_curve
 from kernalg.learning.regression import measured_curve_on_data
 from kernalg.learning.staircase import staircase
+from kernalg.learning.symbolic import eigenlearning_formulas
 
 FAST = bool(os.environ.get("KERNALG_FAST"))
 print("kernalg", ka.__version__)
@@ -171,6 +174,30 @@ plot.optimal_ridge(best)
 plot.optimal_ridge(best, "ridge")
 
 # %% [markdown]
+# ## Stopping early
+#
+# Ridge is not the only cure. Train by gradient flow and stop at time $t$: at first only the strong levels are learned,
+# the noise last. Where the ridgeless error is far above the best one, the best time is finite.
+
+# %%
+times = np.geomspace(1e-3, 1e7, 80 if FAST else 200)
+flows = {f"n = {n}": gradient_flow_curve(levels, target, n=n, times=times, noise=1) for n in (50, 300, 1300)}
+plot.gradient_flow(flows)
+
+# %% [markdown]
+# ## The equations themselves
+#
+# The theory is also there as formulas, to be differentiated and shown. How fast does $\kappa$ grow with the ridge?
+
+# %%
+formulas = eigenlearning_formulas(2)
+slope = sp.factor(formulas.derivative(formulas.kappa, formulas.delta))
+formulas.equation
+
+# %%
+slope
+
+# %% [markdown]
 # ## Few features
 #
 # A finite network in the lazy regime is a kernel machine with $k$ random features. Its error peaks at $k=n$ for want of
@@ -243,6 +270,20 @@ assert (np.diff(best.test_mse) < 0).all()  # at the best ridge more data never h
 jumps = best.ridge[:-1] / best.ridge[1:]
 assert np.count_nonzero(jumps > 10) == 2 and np.count_nonzero(jumps > 1.5) == 2
 assert (best.test_mse <= best.ridgeless_mse).all()
+for n, flow in zip((50, 300, 1300), flows.values(), strict=True):
+    ridgeless = ka.learning_curve(levels, target, n=n, noise=1).test_mse[0]
+    assert abs(flow.test_mse[0, -1] / ridgeless - 1) < 0.02
+    assert (
+        flow.test_mse.min() < 0.95 * ridgeless
+        and flow.test_mse.min() > optimal_ridge(levels, target, n=n, noise=1).test_mse[0] * 0.999
+    )
+two = ka.Spectrum([0.5, 0.01], [1, 50])
+at = formulas.values(two, [1, 1], n=20, ridge=sp.Rational(1, 10), noise=0)
+step = (
+    ka.learning_curve(two, [1, 1], n=20, ridge=0.1 + 1e-6).kappa[0]
+    - ka.learning_curve(two, [1, 1], n=20, ridge=0.1 - 1e-6).kappa[0]
+)
+assert abs(step / 2e-6 / float(formulas.evaluate(slope, at, 20)) - 1) < 1e-6
 kernel_limit = ka.learning_curve(spectrum, power, n=200, ridge=0.01, noise=noise).test_mse[0]
 assert abs(with_features["ridge 0.01"].test_mse[-1] / kernel_limit - 1) < 0.01
 assert 150 < features[np.argmax(with_features["ridge 0.0001"].test_mse)] < 250

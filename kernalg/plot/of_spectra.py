@@ -169,7 +169,7 @@ def _radial_levels(ax: Any, s: Spectrum) -> None:
         ax.plot(pairs[seen, 0], s.eigenvalues[seen], label=f"j = {j}", **style)
     ax.set(ylabel="eigenvalue (one harmonic)")
     _level_axis(ax, False)
-    ax.legend(loc="best", title="radial index", title_fontsize=8.5)
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="radial\nindex", title_fontsize=8.5)
 
 
 def _positive(level: Any, values: Any, long: bool) -> tuple[Any, Any]:
@@ -179,7 +179,7 @@ def _positive(level: Any, values: Any, long: bool) -> tuple[Any, Any]:
 
 
 def _level_axis(ax: Any, long: bool) -> None:
-    ax.set_xlabel("degree of the harmonics")
+    ax.set_xlabel("degree k")
     if long:
         ax.set_xscale("log")
     else:
