@@ -26,41 +26,15 @@ from numpy.typing import ArrayLike
 from kernalg.checks import FloatArray, real_number
 from kernalg.errors import DomainError
 from kernalg.formula import read_object
+from kernalg.learning.diagnostics import Diagnostics, Message, diagnose
 from kernalg.learning.kappa import at_kappa, solve_kappa
 from kernalg.learning.problem import learning_problem
 from kernalg.spectrum.spectrum import Spectrum
-from kernalg.spectrum.tables import format_integer, html_table, import_pandas, text_table
+from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
 _PER_N = (
     "kappa", "overfitting", "test_mse", "excess_mse", "train_mse", "bias", "variance", "learnability_sum",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A doubt about the prediction: `sentence` for people, `kind` for programs, `n` the sample sizes it concerns."""
-
-    kind: str
-    sentence: str
-    n: tuple[float, ...]
-
-    def __str__(self) -> str:
-        return self.sentence
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Diagnostics:
-    """Where the theory behind a learning curve is doubtful.
-
-    `participation` is sum m L (1-L) per n, the number of modes half learned: the equations need it large.
-    """
-
-    participation: FloatArray
-    messages: tuple[Message, ...]
-
-    def __repr__(self) -> str:
-        low, high = self.participation.min(), self.participation.max()
-        return "\n".join([f"participation {low:.3g} to {high:.3g}", *(f"! {m}" for m in self.messages)])
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -258,9 +232,7 @@ def learning_curve(
         n=samples, kappa=_frozen(kappa), learnabilities=_frozen(at.learned), overfitting=_frozen(overfitting),
         test_mse=_frozen(test), excess_mse=_frozen(excess), train_mse=_frozen(train), bias=_frozen(bias),
         variance=_frozen(variance), learnability_sum=_frozen(learnability_sum), effective_ridge=effective,
-        diagnostics=Diagnostics(
-            _frozen(participation), _doubts(spectrum, samples, kappa, gap, excess, noise, problem.power)
-        ),
+        diagnostics=diagnose(problem, kappa, at, overfitting, excess),
         ridge=ridge, noise=noise, power=problem.power, spectrum=spectrum,
     )  # fmt: skip
 
@@ -276,55 +248,3 @@ def _plain(values: Any) -> Any:
     if isinstance(values, list):
         return [_plain(v) for v in values]
     return values if math.isfinite(values) else str(values)
-
-
-# Below these, relative errors of 5 % and more were seen in simulations.
-_FEW_MODES = 10.0
-_SMALL_RISK = 0.02
-_FRACTION_OF_ATOMS = 0.1
-_MARGIN = 10.0
-
-
-def _doubts(
-    spectrum: Spectrum, n: FloatArray, kappa: FloatArray, gap: FloatArray,
-    excess: FloatArray, noise: float, target: FloatArray,
-) -> tuple[Message, ...]:  # fmt: skip
-    """The regimes in which deterministic equivalents were found to fail, and the n they concern."""
-    found = []
-
-    def doubt(kind: str, concerned: Any, sentence: str) -> None:
-        where = n[concerned]
-        if len(where):
-            low, high = f"{where.min():.10g}", f"{where.max():.10g}"
-            span = f"n = {low}" if low == high else f"{len(where)} values of n from {low} to {high}"
-            found.append(Message(kind, f"{span}: {sentence}", tuple(where.tolist())))
-
-    doubt(
-        "few modes",
-        (n > 0) & (gap < _FEW_MODES),
-        f"fewer than {_FEW_MODES:g} modes take part around kappa (sum m L(1-L) + ridge/kappa), so single experiments "
-        "scatter widely and their mean may differ by 10 % and more.",
-    )
-    power = float(target.sum())
-    doubt(
-        "small risk",
-        (n > 0) & (excess < _SMALL_RISK * power) & (noise < excess),
-        f"the predicted excess risk is below {_SMALL_RISK:.0%} of the target's power and there is next to no noise; "
-        "simulations came out 5 to 80 % higher, the more the faster the spectrum decays.",
-    )
-    smallest = min(v for v in [math.inf, *spectrum.eigenvalues] if v > 0)
-    if spectrum.tail and math.isfinite(smallest):
-        doubt(
-            "truncated spectrum",
-            (n > 0) & (kappa < _MARGIN * smallest),
-            f"kappa is not well above the smallest eigenvalue listed, {smallest:.3g}, so that levels beyond the list, "
-            "which are treated as ridge, may be learned too. Compute the spectrum to more levels.",
-        )
-    if spectrum.atoms is not None:
-        doubt(
-            "finite population",
-            n > _FRACTION_OF_ATOMS * spectrum.atoms,
-            f"n is not small against the {format_integer(spectrum.atoms)} points of the input space, of which the "
-            "theory knows nothing: measured errors were up to twice the prediction. Compare leave-one-out estimates.",
-        )
-    return tuple(found)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kernalg.checks import FloatArray
-from kernalg.errors import InternalError
+from kernalg.errors import DomainError, InternalError
 from kernalg.spectrum.spectrum import Spectrum
 
 _TINY = 5e-324
@@ -78,12 +78,19 @@ def solve_kappa(spectrum: Spectrum, n: FloatArray, ridge: float) -> tuple[FloatA
     u = log kappa the difference of the logarithms of the sides has a slope between -2 and -1/2, so Newton's method
     converges from anywhere in the bracket, whatever the plateaus of the original equation. J is found by bisection.
 
-    `ridge` is the effective one. kappa is inf at n = 0, and 0 for n >= rank without ridge.
+    `ridge` is the effective one. kappa is inf at n = 0, and 0 for n >= rank without ridge. DomainError if trace and
+    ridge exceed float64.
     """
     log_values = spectrum.log_eigenvalues
     order = np.argsort(-log_values, kind="stable")
     order = order[log_values[order] > -math.inf]
     powers = spectrum.level_power[order]
+    with np.errstate(over="ignore"):
+        if not math.isfinite(float(powers.sum()) + ridge):
+            raise DomainError(
+                "the trace of the kernel and the ridge add up to more than float64 holds: a kernel has a finite trace; "
+                "divide kernel and ridge by the same number (errors do not change)"
+            )
     modes = np.array([_capped(spectrum.multiplicities[i]) for i in order])
     # Cumulative mode numbers as unevaluated sums high + low, exact to 106 bits: C_J - n loses nothing.
     high, low = np.zeros(len(order) + 1), np.zeros(len(order) + 1)

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from kernalg.errors import DomainError, MissingExtra
 from kernalg.learning.eigenlearning import LearningCurve, learning_curve
-from kernalg.spectrum.empirical import empirical_spectrum
 from kernalg.spectrum.spectrum import Spectrum
 
 DATA = Path(__file__).parents[1] / "data" / "spectra_generalization_public.json"
@@ -244,40 +243,6 @@ def test_a_thousand_sizes_and_a_hundred_levels_are_quick():
         best = min(best, time.perf_counter() - start)
     np.testing.assert_allclose(curve.learnability_sum, curve.n, rtol=1e-12)
     assert best < 0.1  # 8 ms measured on an idle core
-
-
-def test_diagnostics_name_the_regimes():
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((200, 3))
-    data = empirical_spectrum(np.exp(-((X[:, None] - X) ** 2).sum(-1)), y=X[:, 0])
-    curve = learning_curve(data, n=[5, 10, 30, 150], ridge=1e-3)
-    kinds = {m.kind: m for m in curve.diagnostics.messages}
-    assert kinds["finite population"].n == (30, 150)
-    assert "2 values of n from 30 to 150" in str(kinds["finite population"]) and "200" in str(
-        kinds["finite population"]
-    )
-    assert kinds["few modes"].n[0] == 5
-    # Gaussian inputs d = 5, RBF: predicted 1.5e-4, simulated 2.7e-4.
-    c = math.sqrt(1 / 16 + 1 / 16)
-    whole = 1 / 4 + 1 / 8 + c
-    spectrum = Spectrum([(0.5 / whole) ** 2.5 * (0.125 / whole) ** k for k in range(30)],
-                        [math.comb(k + 4, 4) for k in range(30)], trace=1)  # fmt: skip
-    hard = learning_curve(spectrum, [0, 1, 1], n=200, ridge=1e-3)
-    assert [m.kind for m in hard.diagnostics.messages] == ["small risk"]
-    assert learning_curve(spectrum, [0, 1, 1], n=200, ridge=0.1, noise=0.1).diagnostics.messages == ()
-    np.testing.assert_allclose(hard.test_mse, 1.5e-4, rtol=0.01)
-    assert hard.diagnostics.participation[0] == pytest.approx(70.4, rel=1e-2)
-    assert "small risk" not in repr(hard) and "next to no noise" in repr(hard)
-    assert "next to no noise" in hard._repr_html_() and "participation" in repr(hard.diagnostics)
-
-
-def test_a_spectrum_too_short_for_its_samples_is_named():
-    spectrum = exponential_spectrum(6, 3, trace=math.e)
-    curve = learning_curve(spectrum, [0, 1, 1], n=[10, 5000], noise=0.1)
-    assert [(m.kind, m.n) for m in curve.diagnostics.messages if "trunc" in m.kind] == [("truncated spectrum", (5000,))]
-    longer = learning_curve(exponential_spectrum(6, 12, trace=math.e), [0, 1, 1], n=[10, 5000], noise=0.1)
-    assert "truncated" not in str([m.kind for m in longer.diagnostics.messages])
-    np.testing.assert_allclose(curve.test_mse[0], longer.test_mse[0], rtol=1e-2)
 
 
 def test_a_curve_shows_itself_and_round_trips():
