@@ -9,13 +9,14 @@ A profile that is a sum of the following terms, times powers of :math:`\rho`, ha
    (1-\rho^2)^\nu &: \quad \frac{\Gamma(\frac d2)\Gamma(\nu+\frac{d-1}2)}{\sqrt\pi\,\Gamma(-\nu)}\,
        \frac{\Gamma(\frac{k+1}2)\Gamma(\frac k2-\nu)}{\Gamma(\frac{k+d-1}2)\Gamma(\frac{k+d}2+\nu)}
        \quad (k \text{ even}) \\
-   (1\mp\rho)^\nu &: \quad (\pm1)^k\,2^{\nu+d-2}\,\frac{\Gamma(\frac d2)\Gamma(\nu+\frac{d-1}2)}{\sqrt\pi\,\Gamma(-\nu)}\,
+   (1\mp\rho)^\nu &: \quad (\pm1)^k\,2^{\nu+d-2}\,
+       \frac{\Gamma(\frac d2)\Gamma(\nu+\frac{d-1}2)}{\sqrt\pi\,\Gamma(-\nu)}\,
        \frac{\Gamma(k-\nu)}{\Gamma(k+\nu+d-1)} \\
    e^{b\rho} &: \quad \Gamma(d/2)\,(b/2)^{1-d/2}\,I_{k+d/2-1}(b)
 
 The powers of :math:`\rho` enter by :math:`\lambda_k[\rho f]=\frac{k\lambda_{k-1}[f]+(k+d-2)\lambda_{k+1}[f]}{2k+d-2}`
-(:math:`\lambda_1[f]` for k = 0). The duals of step and ReLU and tangent kernels with one hidden layer are such sums. The
-page derivations/sphere_spectra.md derives each.
+(:math:`\lambda_1[f]` for k = 0). The duals of step and ReLU and tangent kernels with one hidden layer are such sums.
+The page derivations/sphere_spectra.md derives each.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _DIMENSION = sp.Symbol("d", positive=True)
 # Gamma functions of larger numbers are written out by SymPy, with all their digits.
 _LARGEST_NUMBER = 2000
 _KNOWN = (
-    "rho^m, asin(rho), acos(rho), (1-rho^2)^nu, (1-rho)^nu, (1+rho)^nu, exp(b*rho), sinh, cosh and products of them with "
-    "rho^m"
+    "rho^m, asin(rho), acos(rho), (1-rho^2)^nu, (1-rho)^nu, (1+rho)^nu, exp(b*rho), sinh, cosh and products of them "
+    "with rho^m"
 )
 # A tree of more nodes is a network of several layers; none of those has a formula.
 _LARGEST = 2000
@@ -222,9 +223,7 @@ def _terms(expr: sp.Expr) -> list[tuple[sp.Expr, int, sp.Expr]]:
             argument, exponent = factor.as_base_exp()
             if argument == rho and exponent.is_Integer and exponent > 0:
                 m += int(exponent)
-            elif isinstance(factor, sp.exp) and _is_linear(factor.args[0]):
-                base *= factor
-            elif factor == sp.asin(rho):
+            elif factor == sp.asin(rho) or (isinstance(factor, sp.exp) and _is_linear(factor.args[0])):
                 base *= factor
             elif argument in (1 - rho, 1 + rho):
                 roots[argument] = roots.get(argument, sp.S.Zero) + exponent
@@ -262,9 +261,7 @@ def _power(power: sp.Pow) -> sp.Expr:
     return constant**exponent * result
 
 
-def _joined_roots(
-    roots: dict[sp.Expr, sp.Expr], m: int
-) -> Iterable[tuple[sp.Expr, list[tuple[int, sp.Expr]]]]:
+def _joined_roots(roots: dict[sp.Expr, sp.Expr], m: int) -> Iterable[tuple[sp.Expr, list[tuple[int, sp.Expr]]]]:
     """(1-rho)^a (1+rho)^b as one power times a polynomial [(exponent of rho, coefficient)]."""
     a, b = (sp.S(roots.get(argument, 0)) for argument in (1 - rho, 1 + rho))
     whole = [sp.S.Zero if e.is_Integer and e >= 0 else e for e in (a, b)]
@@ -322,9 +319,7 @@ def _merged(expr: sp.Expr) -> sp.Expr:
     return sp.factor(expr.xreplace(replacements), deep=False)
 
 
-def eigenvalues_by_formula(
-    profile: Profile, d: int, levels: Iterable[int], digits: int
-) -> dict[int, tuple[arb, str]]:
+def eigenvalues_by_formula(profile: Profile, d: int, levels: Iterable[int], digits: int) -> dict[int, tuple[arb, str]]:
     """The levels to `digits` digits, with the method in words; none of them if the profile has no formula in balls."""
     pending = list(levels)
     if not pending:
