@@ -14,7 +14,7 @@ import sympy as sp
 from kernalg.errors import DomainError
 from kernalg.network.dot_product import dot_product_kernel
 from kernalg.network.radial_basis import rbf_kernel
-from kernalg.spectrum.gaussian_inputs import gaussian_eigenfunctions
+from kernalg.spectrum.gaussian_inputs import gaussian_eigenfunctions, gaussian_eigenvalue
 from kernalg.spectrum.of_kernel import spectrum
 from kernalg.spectrum.spaces import GaussianInputs, Sphere
 
@@ -86,6 +86,15 @@ def test_the_form_of_rasmussen_and_williams_to_forty_digits():
             assert abs(mp.mpf(s.exact[k]) / exact - 1) < mp.mpf(10) ** -39
             assert abs(s.eigenvalues[k] / exact - 1) < 2e-16
     assert s.multiplicities[3] == math.comb(8, 5)
+
+
+def test_the_eigenvalue_as_a_formula():
+    s = spectrum(rbf_kernel("7/5"), GaussianInputs(1, "2/3"), degree=5, digits=30)
+    for n, value in enumerate(s.exact):
+        assert abs(gaussian_eigenvalue(n, variance="2/3", squared_length="7/5").evalf(40) / value - 1) < 1e-29
+    n, v, length = sp.symbols("n v l", positive=True)
+    formula = gaussian_eigenvalue(n, variance=v, squared_length=length)
+    assert formula.free_symbols == {n, v, length} and formula.subs({n: 3, v: 3, length: 4}) == sp.Rational(2, 81)
 
 
 def test_levels_add_up_to_the_trace():
