@@ -9,6 +9,7 @@ is chi-square with d degrees of freedom; shells are a finite sum. Hence, with :m
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import lru_cache
 from typing import TypeAlias
@@ -16,13 +17,17 @@ from typing import TypeAlias
 import numpy as np
 from flint import arb, fmpq
 from scipy.linalg import eigh_tridiagonal
+from scipy.special import roots_legendre
+from scipy.stats import chi2
 
+from kernalg.checks import FloatArray
 from kernalg.enclosure.balls import ball, precision
 from kernalg.errors import DomainError
 from kernalg.spectrum.spaces import Ball, GaussianInputs, Shells, Space
 
 RadialSpace: TypeAlias = Ball | Shells | GaussianInputs
 _RULE_BITS = 256
+_PANELS, _PANEL_NODES = 64, 12
 
 
 def radial_space(space: Space) -> RadialSpace:
@@ -103,6 +108,28 @@ def gauss_rule(space: Ball | GaussianInputs, n: int) -> tuple[list[arb], list[ar
             nodes.append((scale * t).mid())
             weights.append((1 / _orthonormal(t, diagonal, squares)[2]).mid())
     return nodes, weights
+
+
+def panel_rule(space: Ball | GaussianInputs) -> tuple[FloatArray, FloatArray]:
+    """Increasing q and weights in double precision, for functions of q without the analyticity a Gauss rule likes.
+
+    Panels of the length sqrt(q), over all of the law but 1e-250 of it (for the ball: 1e-30).
+    """
+    if isinstance(space, Ball):
+        high = math.sqrt(float(space.q))
+        low = high * 1e-30 ** (1 / space.d)
+    else:
+        low, high = np.sqrt(chi2(space.d).isf([1 - 1e-16, 1e-250]) * float(variance(space)) / space.d)
+    points, masses = roots_legendre(_PANEL_NODES)
+    edges = np.linspace(low, high, _PANELS + 1)
+    half = np.diff(edges)[:, None] / 2
+    r = (edges[:-1, None] + half * (1 + points)).ravel()
+    widths = (half * masses).ravel()
+    d = space.d
+    if isinstance(space, Ball):
+        return r * r, widths * d * (r / high) ** (d - 1) / high
+    t = r * r * d / float(variance(space))
+    return r * r, widths * np.exp(chi2(d).logpdf(t)) * 2 * t / r
 
 
 def _orthonormal(t: arb, diagonal: list[arb], squares: list[arb]) -> tuple[arb, arb, arb]:
