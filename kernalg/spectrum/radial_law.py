@@ -9,20 +9,25 @@ is chi-square with d degrees of freedom; shells are a finite sum. Hence, with :m
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 from flint import arb, fmpq
-from scipy.linalg import eigh_tridiagonal
+from scipy.special import roots_legendre
+from scipy.stats import chi2
 
+from kernalg.checks import FloatArray
 from kernalg.enclosure.balls import ball, precision
 from kernalg.errors import DomainError
+from kernalg.spectrum.gauss_rules import gauss_from_recurrence
 from kernalg.spectrum.spaces import Ball, GaussianInputs, Shells, Space
 
 RadialSpace: TypeAlias = Ball | Shells | GaussianInputs
 _RULE_BITS = 256
+_PANELS, _PANEL_NODES = 64, 12
 
 
 def radial_space(space: Space) -> RadialSpace:
@@ -81,44 +86,37 @@ def shells_rule(space: Shells) -> tuple[list[arb], list[arb]]:
 def gauss_rule(space: Ball | GaussianInputs, n: int) -> tuple[list[arb], list[arb]]:
     """Nodes q_i and weights of the n-point Gauss rule of the law of q.
 
-    Golub and Welsch for rough nodes, Newton's method to polish them, Christoffel's function for the weights. The
-    numbers are the midpoints of 256-bit arithmetic: relatively accurate even where a weight is 1e-80.
+    The numbers are the midpoints of 256-bit arithmetic: relatively accurate even where a weight is 1e-80.
     """
     with precision(_RULE_BITS):
         if isinstance(space, Ball):
             scale, diagonal, squares = ball(space.q), *_jacobi_recurrence(space.d, n)
         else:
             scale, diagonal, squares = 2 * ball(variance(space)) / space.d, *_laguerre_recurrence(space.d, n)
-        rough = eigh_tridiagonal(
-            np.array([float(a) for a in diagonal]),
-            np.array([float(b.sqrt()) for b in squares[1:]]),
-            eigvals_only=True,
-        )
-        nodes, weights = [], []
-        for start in rough:
-            t = arb(float(start))
-            for _ in range(6):
-                p, slope, _ = _orthonormal(t, diagonal, squares)
-                t = (t - p / slope).mid()
-            nodes.append((scale * t).mid())
-            weights.append((1 / _orthonormal(t, diagonal, squares)[2]).mid())
-    return nodes, weights
+        nodes, weights = gauss_from_recurrence(diagonal, squares)
+        return [(scale * t).mid() for t in nodes], [w.mid() for w in weights]
 
 
-def _orthonormal(t: arb, diagonal: list[arb], squares: list[arb]) -> tuple[arb, arb, arb]:
-    """p_n(t) up to a factor, its derivative, and the sum of p_0^2, …, p_{n-1}^2 (orthonormal)."""
-    before, now = arb(0), arb(1)
-    slope_before, slope = arb(0), arb(0)
-    total = arb(0)
-    n = len(diagonal)
-    root = arb(0)
-    for i in range(n):
-        total += now * now
-        next_root = squares[i + 1].sqrt() if i + 1 < n else arb(1)
-        after = ((t - diagonal[i]) * now - root * before) / next_root
-        slope_after = ((t - diagonal[i]) * slope + now - root * slope_before) / next_root
-        before, now, slope_before, slope, root = now, after, slope, slope_after, next_root
-    return now, slope, total
+def panel_rule(space: Ball | GaussianInputs) -> tuple[FloatArray, FloatArray]:
+    """Increasing q and weights in double precision, for functions of q without the analyticity a Gauss rule likes.
+
+    Panels of the length sqrt(q), over all of the law but 1e-250 of it (for the ball: 1e-30).
+    """
+    if isinstance(space, Ball):
+        high = math.sqrt(float(space.q))
+        low = high * 1e-30 ** (1 / space.d)
+    else:
+        low, high = np.sqrt(chi2(space.d).isf([1 - 1e-16, 1e-250]) * float(variance(space)) / space.d)
+    points, masses = roots_legendre(_PANEL_NODES)
+    edges = np.linspace(low, high, _PANELS + 1)
+    half = np.diff(edges)[:, None] / 2
+    r = (edges[:-1, None] + half * (1 + points)).ravel()
+    widths = (half * masses).ravel()
+    d = space.d
+    if isinstance(space, Ball):
+        return r * r, widths * d * (r / high) ** (d - 1) / high
+    t = r * r * d / float(variance(space))
+    return r * r, widths * np.exp(chi2(d).logpdf(t)) * 2 * t / r
 
 
 def _laguerre_recurrence(d: int, n: int) -> tuple[list[arb], list[arb]]:

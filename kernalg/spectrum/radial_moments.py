@@ -100,7 +100,7 @@ def check_domain(K: DotProductKernel, space: RadialSpace) -> None:
 def exponentials(K: DotProductKernel, space: GaussianInputs) -> list[Exponential]:
     """f as a sum of c rho^l exp(b rho); DomainError if it is none, or if E f(q) is infinite."""
     terms = []
-    for term in sp.Add.make_args(sp.expand(K.expr.rewrite(sp.exp), power_exp=False)):
+    for term in sp.Add.make_args(sp.expand(K.expr.rewrite([sp.sinh, sp.cosh], sp.exp), power_exp=False)):
         found = _exponential(sp.powsimp(term))
         if found is None:
             raise DomainError(
@@ -165,7 +165,7 @@ class MomentRoute:
             if last is not None and last < terms:
                 self.beyond = [sum((self._term(i) for i in range(m, last + 1, 2)), nothing) for m in range(terms)]
             elif isinstance(space, Ball):
-                self.beyond = self._beyond_on_ball(K)
+                self.beyond = self._beyond_on_ball(K, ball(space.q))
             else:
                 parts = exponentials(K, space)
                 self.beyond = [sum((_majorant(e, space, m) for e in parts), nothing) for m in range(terms)]
@@ -175,8 +175,7 @@ class MomentRoute:
     def _term(self, m: int) -> arb:
         return self.a[m].upper() * self.moments[m]
 
-    def _beyond_on_ball(self, K: DotProductKernel) -> list[arb]:
-        q = ball(largest(self.space))
+    def _beyond_on_ball(self, K: DotProductKernel, q: arb) -> list[arb]:
         up, down = K.profile().ball(q), K.profile().ball(-q)
         both = bool(down.is_finite())
         left = [(up + down) / 2, (up - down) / 2] if both else [up, up]

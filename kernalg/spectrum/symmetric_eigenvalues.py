@@ -75,11 +75,9 @@ def _cholesky(matrix: Matrix, digits: int) -> tuple[list[list[arb]], arb]:
     while free:
         left = sum((diagonal[i].upper() for i in free), arb(0)).upper().max(arb(0))
         pivot = max(free, key=lambda i: diagonal[i].mid())
-        if left <= goal:
-            return columns, arb(left)
-        if not diagonal[pivot] > 0:
-            if any(diagonal[i] < 0 for i in free):
-                raise PrecisionError("a matrix that should be positive semi-definite is not, within its balls")
+        if any(diagonal[i] < 0 for i in free):
+            raise PrecisionError("a matrix that should be positive semi-definite is not, within its balls")
+        if left <= goal or not diagonal[pivot] > 0:
             return columns, arb(left)
         root = diagonal[pivot].sqrt()
         column = [arb(0)] * n

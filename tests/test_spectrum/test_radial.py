@@ -219,16 +219,18 @@ def test_two_shells_by_hand():
     def radial(a, b):  # P_1(t) = t
         return quad(lambda t: constant * (1 - t * t) * t * kernel(a, b, t), -1, 1, epsabs=1e-13)[0]
 
-    matrix = np.array([[radial(a, b) * math.sqrt(u * v) for b, v in zip(q, w)] for a, u in zip(q, w)])
+    matrix = np.array(
+        [[radial(a, b) * math.sqrt(u * v) for b, v in zip(q, w, strict=True)] for a, u in zip(q, w, strict=True)]
+    )
     s = spectrum(K, Shells(d, [0.5, 2], [0.25, 0.75]), 1)
     np.testing.assert_allclose(s.eigenvalues[2:], np.linalg.eigvalsh(matrix)[::-1], rtol=1e-9)
 
 
-@pytest.mark.parametrize("space", [Ball(2), GaussianInputs(2)], ids=str)
+@pytest.mark.parametrize("space", [Ball(2), GaussianInputs(2, "1/4")], ids=str)
 def test_tensor_grid_in_the_plane(space):
     """d = 2: all eigenvalues from a product grid in polar coordinates, angles and lengths together."""
-    K = mlp("gelu", depth=1, w_var=2, b_var="1/10").nngp
-    nodes, masses = gauss_rule(space, 16)
+    K = mlp("erf", depth=1, w_var=1, b_var="1/10").nngp
+    nodes, masses = gauss_rule(space, 40)
     q, w = (np.array([float(v) for v in values]) for values in (nodes, masses))
     angles = 2 * np.pi * np.arange(32) / 32
     X = (np.sqrt(2 * q)[:, None, None] * np.stack([np.cos(angles), np.sin(angles)], 1)).reshape(-1, 2)
@@ -236,7 +238,8 @@ def test_tensor_grid_in_the_plane(space):
     direct = np.linalg.eigvalsh(roots[:, None] * K(X) * roots)[::-1]
     s = spectrum(K, space, 8)
     levels = np.sort(np.repeat(s.eigenvalues, s.multiplicities))[::-1]
-    np.testing.assert_allclose(levels[:10], direct[:10], rtol=2e-7)
+    np.testing.assert_allclose(levels[:10], direct[:10], rtol=1e-9, atol=float(max(s.errors)))
+    assert max(s.errors) < 1e-7
 
 
 @pytest.mark.parametrize("space", [Ball(3, 2), GaussianInputs(3)], ids=str)
@@ -251,8 +254,9 @@ def test_data_have_these_eigenvalues(space):
     s = spectrum(K, space, 3)
     empirical = np.linalg.eigvalsh(K(X) / n)[::-1]
     assert s.trace == pytest.approx(float(np.mean(K.diag(X))), rel=0.03)
-    assert by_label(s)["(0,0)"] == pytest.approx(empirical[0], rel=0.05)
-    assert by_label(s)["(1,0)"] == pytest.approx(float(np.mean(empirical[1:4])), rel=0.05)
+    levels = np.sort(np.repeat(s.eigenvalues, s.multiplicities))[::-1]
+    np.testing.assert_allclose(levels[:4], empirical[:4], rtol=0.1)
+    assert float(levels[:4].sum()) == pytest.approx(float(empirical[:4].sum()), rel=0.03)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -285,10 +289,8 @@ def test_levels_add_up_to_the_trace_from_below(K, space):
 
 def test_one_shell_is_a_sphere():
     K = mlp("erf", depth=1, w_var=3, b_var="1/2").ntk
-    scaled = mlp("erf", depth=1, w_var=3, b_var="1/2")
     s = spectrum(K, Shells(6, [1]), 5)
     np.testing.assert_allclose(s.eigenvalues, sphere_spectrum(K, Sphere(6), 5, None, False).eigenvalues, rtol=1e-13)
-    del scaled
 
 
 def test_parity_is_exact():
@@ -321,12 +323,15 @@ def test_dot_product_kernels_that_are_refused(formula, space, words):
         spectrum(dot_product_kernel(formula), space, 3)
 
 
-def test_negative_coefficients_may_be_positive_on_one_shell():
-    """1 - rho + 2 rho^2 on one sphere has lambda_1 < 0; 2 - rho^2 has lambda_2 < 0; (1 - rho^2)-free sums pass."""
-    s = spectrum(dot_product_kernel("rho + rho**3 - rho**5/100"), Shells(4, [1, 2]), 5 - 1)
-    assert np.all(s.eigenvalues >= 0)
-    with pytest.raises(DomainError, match="positive semi-definite"):
-        spectrum(dot_product_kernel("rho + rho**3 - rho**5/100"), Ball(4), 4)
+def test_negative_coefficients_may_be_positive_on_shells():
+    K = dot_product_kernel("rho + rho**3 - rho**5/100 + rho**7")
+    s = spectrum(K, Shells(4, [1, 2]), 4)
+    assert np.all(s.eigenvalues >= 0) and len(s) > 5
+    for space in (Ball(4), Shells(4, [1, 2])):
+        with pytest.raises(DomainError, match="positive semi-definite"):
+            spectrum(K, space, 5)
+    with pytest.raises(DomainError, match="without digits"):
+        spectrum(K, Shells(4, [1, 2]), 4, digits=20)
 
 
 def test_other_refusals():
@@ -340,5 +345,5 @@ def test_other_refusals():
         spectrum(mlp("erf", depth=1).ntk, Ball(4), 3, digits=20)
     with pytest.raises(DomainError, match="exact=True"):
         spectrum(mlp("erf", depth=1).ntk, Ball(4), 3, exact=True)
-    with pytest.raises(PrecisionError, match="infinite"):
+    with pytest.raises(DomainError, match="infinite"):
         spectrum(mlp("exp", depth=1, w_var=2).nngp, GaussianInputs(3), 1)
