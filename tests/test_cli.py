@@ -83,6 +83,9 @@ def test_help_and_dual_do_not_import_what_they_do_not_need():
         (["spectrum", "relu"], "--dimension is missing"),
         (["spectrum", "relu", "-d", "1"], "d=1"),
         (["spectrum", "relu", "-d", "3", "--space", "circle"], "dimension 2"),
+        (["spectrum", "relu", "-d", "3.5"], "--dimension '3.5'"),
+        (["spectrum", "relu", "-d", "3,4"], "several are for --space product"),
+        (["spectrum", "relu", "-d", "3,4", "--space", "product"], "formula in rho1"),
         (["spectrum", "relu", "-d", "3", "--variance", "2"], "--variance is of gaussian"),
         (["spectrum", "relu", "-d", "3", "--degree=-1"], "degree=-1"),
         (["spectrum", "relu", "-d", "3", "--digits", "0"], "digits"),
@@ -230,6 +233,13 @@ def test_kinds_of_kernels_and_their_words(capsys):
         1.25,
     )
     assert trace("4", "--kind", "rbf", "-d", "5") == ("exp(-|x-x'|^2/(2 l2)), l2 = 4, on sphere S^4, d = 5", 1.0)
+    assert trace("rho1*rho2", "--space", "product", "-d", "8,4") == (
+        "rho1*rho2, on product of spheres S^7 x S^3",
+        1.0,
+    )
+    assert trace("exp(rho)", "--space", "cube", "-d", "3")[0] == "exp(rho), on hypercube {-1, 1}^3"
+    assert trace("relu", "--space", "gaussian", "-d", "3", "--variance", "2")[1] == 8.0
+    assert trace("relu", "--space", "ball", "-d", "3")[0].endswith("on ball |x|^2 <= 3, d = 3")
     assert trace("rho**2", "--space", "circle") == ("rho**2, on sphere S^1, d = 2", 1.0)
 
 
@@ -237,7 +247,7 @@ def test_curve(capsys, tmp_path):
     ask = ["curve", "relu", "--depth", "1", "-d", "30", "--power", "0,1,1", "--n", "3,30,200", "--noise", "1/10"]
     assert cli.main(ask) == 0
     told = capsys.readouterr()
-    assert "doubtful: n = 3: fewer than 10 modes" in told.err
+    assert "doubtful: n = 3: " in told.err and "modes take part" in told.err
     assert told.out.splitlines()[2].split()[0] == "n" and len(told.out.splitlines()) == 6
     s = spectrum(mlp("relu", 1, 2, 0).ntk, Sphere(30), degree=20)
     truth = learning_curve(s, [0, 1, 1], n=[3, 30, 200], noise=0.1)

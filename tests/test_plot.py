@@ -17,8 +17,9 @@ from kernalg.learning.measured import Measured, MeasuredCurve
 from kernalg.learning.optimal_ridge import optimal_ridge
 from kernalg.learning.random_features import random_features_curve
 from kernalg.network.dot_product import dot_product_kernel
+from kernalg.network.product_kernel import product_kernel
 from kernalg.spectrum.of_kernel import spectrum
-from kernalg.spectrum.spaces import Ball, Circle
+from kernalg.spectrum.spaces import Ball, Circle, ProductOfSpheres
 from kernalg.spectrum.spectrum import Spectrum
 
 LEVELS = Spectrum([0.5, 0.01, 1e-4, 0.0], [1, 50, 1274, 22050], trace=2.0, space="sphere S^49, d = 50")
@@ -49,6 +50,7 @@ PICTURES = [
     (plot.spectrum, (LEVELS,)),
     (plot.spectrum, (LONG, -2)),
     (plot.spectrum, (RADIAL,)),
+    (plot.spectrum, (spectrum(product_kernel("exp(rho1*rho2)", [3, 4]), ProductOfSpheres([3, 4]), degree=4),)),
     (plot.spectra, ({f"series {i}": LEVELS for i in range(6)},)),
     (plot.spectra, ({"short": LEVELS, "long": LONG}, "level power")),
     (plot.digits, ({"series": [0.0, 1e-15, 1e-14], "projection": [1e-16, 1e-9, 10.0]},)),

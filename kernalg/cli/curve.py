@@ -16,7 +16,7 @@ from kernalg.errors import DomainError
 
 if TYPE_CHECKING:
     from kernalg.checks import FloatArray
-    from kernalg.learning.eigenlearning import Message
+    from kernalg.learning.diagnostics import Message
     from kernalg.learning.measured import Measured
     from kernalg.learning.simulation import Simulation
     from kernalg.spectrum.spectrum import Spectrum

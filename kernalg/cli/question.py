@@ -46,9 +46,12 @@ def add_space(parser: argparse.ArgumentParser) -> None:
         choices=tuple(_SPACES),
         default="sphere",
         help="sphere: |x|^2 = d; circle: the sphere in 2 dimensions; cube: {-1,1}^d; gaussian: independent N(0, 1) "
-        "coordinates; ball: |x|^2 <= d (default: sphere)",
+        "coordinates; ball: |x|^2 <= d; product: blocks of x on spheres, with a formula in rho1, rho2, ... (default: "
+        "sphere)",
     )
-    group.add_argument("-d", "--dimension", type=int, metavar="D", help="of the inputs: x is in R^D")
+    group.add_argument(
+        "-d", "--dimension", metavar="D", help="of the inputs: x is in R^D; of a product, one per sphere, as in 8,8,4"
+    )
     group.add_argument("--variance", metavar="V", help="of the coordinates of gaussian inputs (default: 1)")
     group.add_argument("--degree", type=int, default=20, metavar="K", help="largest degree (default: 20)")
 
@@ -56,13 +59,19 @@ def add_space(parser: argparse.ArgumentParser) -> None:
 def kernel_of(arguments: argparse.Namespace) -> tuple[Any, str]:
     """The kernel that was asked for, and what it is in words."""
     text = arguments.kernel
-    kind = arguments.kind or ("formula" if re.search(r"\brho\b", text) else "ntk")
+    kind = arguments.kind or ("formula" if re.search(r"\brho\d*\b", text) else "ntk")
+    if arguments.space == "product" and kind != "formula":
+        raise DomainError(f'{text} is not a formula in rho1, rho2, ..., as kernels on products are: "exp(rho1*rho2)"')
     if kind in _WITHOUT_LAYERS:
         given = [f"--{name.replace('_', '-')}" for name in _HIDDEN if getattr(arguments, name) is not None]
         if given:
             raise DomainError(
                 f"{' and '.join(given)}: {_WITHOUT_LAYERS[kind]} has no layers; leave it out, or give --kind ntk"
             )
+    if arguments.space == "product":
+        from kernalg.network.product_kernel import product_kernel
+
+        return product_kernel(text, _dimensions(arguments)), text
     if kind == "formula":
         from kernalg.network.dot_product import dot_product_kernel
 
@@ -84,19 +93,37 @@ def space_of(arguments: argparse.Namespace) -> Space:
     """The space of inputs that was asked for."""
     from kernalg.spectrum import spaces
 
-    name, d, variance = arguments.space, arguments.dimension, arguments.variance
+    name, variance = arguments.space, arguments.variance
     if variance is not None and name != "gaussian":
         raise DomainError(f"--variance is of gaussian inputs, and --space is {name}: leave it out")
+    if name == "circle" and arguments.dimension is None:
+        return spaces.Circle
+    dimensions = _dimensions(arguments)
+    if name == "product":
+        return spaces.ProductOfSpheres(dimensions)
+    if len(dimensions) > 1:
+        raise DomainError(f"--dimension {arguments.dimension}: the {name} has one; several are for --space product")
+    d = dimensions[0]
     if name == "circle":
-        if d not in (None, 2):
+        if d != 2:
             raise DomainError(f"the circle has dimension 2, not {d}: leave --dimension out, or take --space sphere")
         return spaces.Circle
-    if d is None:
-        raise DomainError("--dimension is missing: in how many dimensions do the inputs live? For example -d 50")
     if name == "gaussian":
         return spaces.GaussianInputs(d) if variance is None else spaces.GaussianInputs(d, variance)
     space: Space = getattr(spaces, _SPACES[name])(d)
     return space
+
+
+def _dimensions(arguments: argparse.Namespace) -> tuple[int, ...]:
+    given = arguments.dimension
+    if given is None:
+        raise DomainError("--dimension is missing: in how many dimensions do the inputs live? For example -d 50")
+    try:
+        return tuple(int(part) for part in given.split(","))
+    except ValueError:
+        raise DomainError(
+            f"--dimension {given!r}: a whole number such as 50 is needed (for a product, 8,8,4)"
+        ) from None
 
 
 def spectrum_of(arguments: argparse.Namespace, K: Any, space: Space) -> Spectrum:
@@ -116,4 +143,5 @@ _SPACES = {
     "cube": "Hypercube",
     "gaussian": "GaussianInputs",
     "ball": "Ball",
+    "product": "ProductOfSpheres",
 }

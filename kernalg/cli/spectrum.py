@@ -31,6 +31,7 @@ examples:
   kernalg spectrum "exp(rho)" --space cube -d 14 --csv cube.csv
   kernalg spectrum "(1+rho)**4/16" -d 3 --exact
   kernalg spectrum 4 --kind rbf --space gaussian -d 5
+  kernalg spectrum "exp(rho1*rho2)" --space product -d 8,4 --degree 3
   kernalg spectrum gelu --w-var 7/4 --space circle --degree 200 --png circle.png""",
         run,
     )

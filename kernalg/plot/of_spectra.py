@@ -9,6 +9,7 @@ import numpy as np
 
 from kernalg.errors import DomainError
 from kernalg.plot.style import INK, NAVY, VERMILION, axes, expect, expect_all, series, whole_ticks
+from kernalg.spectrum.spaces import Ball, GaussianInputs, ProductOfSpheres, Shells
 from kernalg.spectrum.spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def spectrum(s: Spectrum, slope: float | None = None, ax: Axes | None = None) ->
             return ax
         where = re.sub(r"\^(\d+)", r"$^{\1}$", str(s.space))
         title = f"Eigenvalues on the {where}" if where else "Eigenvalues"
-        if s.labels is not None and all(_PAIR.fullmatch(label) for label in s.labels):
+        if isinstance(s.space, Ball | Shells | GaussianInputs) and all(map(_PAIR.fullmatch, s.labels or [""])):
             _radial_levels(ax, s)
             ax.set_title(title)
             return ax
@@ -83,6 +84,8 @@ def spectrum(s: Spectrum, slope: float | None = None, ax: Axes | None = None) ->
             )  # fmt: skip
         ax.set(ylabel="eigenvalue", title=title)
         _level_axis(ax, long)
+        if isinstance(s.space, ProductOfSpheres):
+            ax.set_xlabel("level, in the order listed")
         low, high = ax.get_ylim()
         ax.set_ylim(low, high * (high / low) ** 0.25)  # room for the legend
         ax.legend(loc="upper right")
@@ -162,7 +165,7 @@ def digits(columns: dict[str, Any], title: str = "Correct digits", ax: Axes | No
 
 
 def _radial_levels(ax: Any, s: Spectrum) -> None:
-    pairs = np.array([[int(part) for part in _PAIR.fullmatch(label).groups()] for label in s.labels])  # type: ignore[union-attr]
+    pairs = np.array([label.strip("()").split(",") for label in s.labels or ()], dtype=int)
     count = min(_RADIAL, int(pairs[:, 1].max()) + 1)
     for j, style in enumerate(series(count)):
         seen = (pairs[:, 1] == j) & (s.eigenvalues > 0)
