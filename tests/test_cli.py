@@ -54,6 +54,7 @@ def test_help_and_dual_do_not_import_what_they_do_not_need():
     for arguments, absent in (
         (["--version"], ("sympy", "numba", "numpy")),
         (["dual", "relu"], ("numba", "matplotlib")),
+        (["spectrum", "relu", "-d", "5", "--degree", "3"], ("numba", "matplotlib", "scipy")),
     ):
         code = (
             "import sys\nfrom kernalg.cli import main\n"
@@ -116,6 +117,10 @@ def test_help_and_dual_do_not_import_what_they_do_not_need():
         (
             ["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "9", "--simulate", "3", "--simulate-n", "1.5"],
             "whole numbers from 1",
+        ),
+        (
+            ["curve", "relu", "-d", "3", "--power", "0,1", "--n", "9", "--simulate", "3", "--space", "ball"],
+            "not for this kernel on --space ball",
         ),
         (
             ["curve", "exp(rho)", "-d", "3", "--power", "0,1", "--n", "9", "--simulate", "3", "--ridge", "optimal"],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _OPTIMAL = "optimal"
 _LARGEST_EXPERIMENT = 1000
 _EXPERIMENTS = 8
+_EXPERIMENT_SPACES = ("sphere", "circle", "cube")
 _COLUMNS = ("kappa", "learnability_sum", "overfitting", "bias", "variance", "excess_mse", "train_mse", "test_mse")
 
 
@@ -144,6 +145,11 @@ def _experiment_sizes(arguments: argparse.Namespace, n: FloatArray) -> list[int]
         return []
     if arguments.ridge == _OPTIMAL:
         raise DomainError("--simulate needs one ridge for all n: take one of those that --ridge optimal prints")
+    if arguments.space not in _EXPERIMENT_SPACES and not (arguments.space == "gaussian" and arguments.kind == "rbf"):
+        raise DomainError(
+            "--simulate draws targets on the sphere, the circle and the cube, and on gaussian inputs for --kind rbf, "
+            f"not for this kernel on --space {arguments.space}: in Python, curve.simulate(K, target=f) takes a function"
+        )
     if arguments.simulate_n is not None:
         chosen = sizes("--simulate-n", arguments.simulate_n).tolist()
         if any(size != int(size) or size < 1 for size in chosen):
