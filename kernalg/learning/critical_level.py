@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,9 +27,11 @@ from numpy.typing import ArrayLike
 from kernalg.checks import FloatArray, real_number, real_vector, whole_number
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.learning.problem import learning_problem
+from kernalg.learning.records import record_from_json, record_to_json
 from kernalg.spectrum.spectrum import Spectrum
-from kernalg.spectrum.tables import format_integer, html_table, text_table
+from kernalg.spectrum.tables import format_integer, html_table, import_pandas, text_table
 
+_PER_N = ("kappa", "learnability", "overfitting", "bias", "variance", "train_mse", "test_mse")
 _NODES = 1 << 20
 
 
@@ -66,6 +69,14 @@ class CriticalLevel:
     def __len__(self) -> int:
         return len(self.n)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CriticalLevel):
+            return NotImplemented
+        return self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
     def _headline(self) -> str:
         return (
             f"Critical level: {format_integer(self.modes)} modes of eigenvalue {self.eigenvalue:.6g}, effective ridge "
@@ -73,15 +84,28 @@ class CriticalLevel:
         )
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
-        names = ["kappa", "learnability", "overfitting", "bias", "variance", "train_mse", "test_mse"]
-        columns = [[f"{v:.6g}" for v in getattr(self, name)] for name in names]
-        return ["n", *names], [list(row) for row in zip((f"{v:.10g}" for v in self.n), *columns, strict=True)]
+        columns = [[f"{v:.6g}" for v in getattr(self, name)] for name in _PER_N]
+        return ["n", *_PER_N], [list(row) for row in zip((f"{v:.10g}" for v in self.n), *columns, strict=True)]
 
     def __repr__(self) -> str:
         return f"{self._headline()}\n{text_table(*self._table())}"
 
     def _repr_html_(self) -> str:
         return f"<p>{self._headline()}</p>{html_table(*self._table())}"
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` turns back into an equal CriticalLevel."""
+        return record_to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> CriticalLevel:
+        """The CriticalLevel that `to_json` wrote; DomainError if the text is no such JSON object."""
+        return record_from_json(cls, text)
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame indexed by n; MissingExtra without pandas."""
+        pandas = import_pandas()
+        return pandas.DataFrame({name: getattr(self, name) for name in _PER_N}, index=pandas.Index(self.n, name="n"))
 
 
 def critical_level(

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import html
 import json
-import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -29,6 +28,7 @@ from kernalg.formula import read_object
 from kernalg.learning.diagnostics import Diagnostics, Message, diagnose
 from kernalg.learning.kappa import at_kappa, solve_kappa
 from kernalg.learning.problem import learning_problem
+from kernalg.learning.records import plain
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
@@ -111,7 +111,7 @@ class LearningCurve:
         data["spectrum"] = json.loads(self.spectrum.to_json())
         for name in (f.name for f in fields(self) if f.name not in ("diagnostics", "spectrum")):
             value = getattr(self, name)
-            data[name] = value if isinstance(value, float) else _plain(value.tolist())
+            data[name] = value if isinstance(value, float) else plain(value.tolist())
         data["diagnostics"] = {
             "participation": self.diagnostics.participation.tolist(),
             "messages": [[m.kind, m.sentence, list(m.n)] for m in self.diagnostics.messages],
@@ -241,10 +241,3 @@ def _frozen(values: ArrayLike) -> FloatArray:
     array = np.array(values, dtype=np.float64)
     array.flags.writeable = False
     return array
-
-
-def _plain(values: Any) -> Any:
-    """Nested lists of floats for JSON, which knows no infinity."""
-    if isinstance(values, list):
-        return [_plain(v) for v in values]
-    return values if math.isfinite(values) else str(values)

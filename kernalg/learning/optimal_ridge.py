@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,6 +33,7 @@ from kernalg.errors import DomainError, InternalError
 from kernalg.learning.eigenlearning import LearningCurve
 from kernalg.learning.kappa import at_kappa, solve_kappa
 from kernalg.learning.problem import LearningProblem, learning_problem
+from kernalg.learning.records import record_from_json, record_to_json
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
@@ -110,6 +112,14 @@ class OptimalRidge:
     def __len__(self) -> int:
         return len(self.n)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, OptimalRidge):
+            return NotImplemented
+        return self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
     def _columns(self) -> dict[str, FloatArray]:
         return {name: getattr(self, name) for name in ("ridge", "kappa", "test_mse", "ridgeless_mse")}
 
@@ -124,7 +134,16 @@ class OptimalRidge:
     def _repr_html_(self) -> str:
         return f"<p>Optimal ridge: noise {self.noise:g}</p>{html_table(*self._table())}"
 
-    def to_pandas(self) -> object:
+    def to_json(self) -> str:
+        """JSON text that `from_json` turns back into an equal OptimalRidge."""
+        return record_to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> OptimalRidge:
+        """The OptimalRidge that `to_json` wrote; DomainError if the text is no such JSON object."""
+        return record_from_json(cls, text)
+
+    def to_pandas(self) -> Any:
         """A pandas DataFrame indexed by n; MissingExtra without pandas."""
         pandas = import_pandas()
         return pandas.DataFrame(self._columns(), index=pandas.Index(self.n, name="n"))

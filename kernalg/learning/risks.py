@@ -25,23 +25,27 @@ from kernalg.checks import FloatArray, real_array, real_number, real_vector
 from kernalg.errors import DomainError
 from kernalg.learning.eigenlearning import LearningCurve
 from kernalg.learning.kappa import AtKappa, at_kappa
+from kernalg.learning.records import record_from_json, record_to_json
+from kernalg.spectrum.tables import text_table
 
 # More modes than this are not listed one by one unless their levels are given.
 _MANY = 10**7
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LevelRisks:
-    """The excess error of a learning curve, level by level; shape (len(n), levels) but for `beyond`.
+    """The excess error of a learning curve, level by level; shape (len(n), levels) but for `n` and `beyond`.
 
     Attributes
     ----------
+    n : number of samples.
     bias : (1 - L)^2 times the target power in the level.
     variance : m L^2 E/n, from all modes of the level together.
     variance_per_mode : L^2 E/n, the variance of the predictor's coefficient in each mode of the level.
     beyond : target power in no level of the spectrum, never learned.
     """
 
+    n: FloatArray
     bias: FloatArray
     variance: FloatArray
     variance_per_mode: FloatArray
@@ -51,6 +55,29 @@ class LevelRisks:
     def risk(self) -> FloatArray:
         """bias + variance; its sum over the levels, with `beyond`, is the excess error of the curve."""
         return self.bias + self.variance
+
+    def __repr__(self) -> str:
+        levels = [f"level {i}" for i in range(self.bias.shape[1])]
+        rows = [[f"{n:.10g}", *(f"{v:.6g}" for v in row)] for n, row in zip(self.n, self.risk, strict=True)]
+        beyond = f", and {self.beyond:.6g} of power beyond them" if self.beyond else ""
+        return f"Excess error per level (bias + variance){beyond}:\n{text_table(['n', *levels], rows)}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LevelRisks):
+            return NotImplemented
+        return self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` turns back into an equal LevelRisks."""
+        return record_to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> LevelRisks:
+        """The LevelRisks that `to_json` wrote; DomainError if the text is no such JSON object."""
+        return record_from_json(cls, text)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +121,7 @@ def level_risks(curve: LearningCurve) -> LevelRisks:
         variance = np.where(at.learned > 0, at.modes * at.learned * share, 0.0)
         per_mode = np.where(at.learned > 0, at.learned**2 * share, 0.0)
     return LevelRisks(
+        n=curve.n,
         bias=_frozen(at.missing**2 * power),
         variance=_frozen(variance),
         variance_per_mode=_frozen(per_mode),

@@ -15,6 +15,7 @@ gaps of any origin.
 from __future__ import annotations
 
 import html
+import json
 import math
 from dataclasses import dataclass
 
@@ -22,8 +23,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kernalg.checks import FloatArray, real_number
+from kernalg.errors import DomainError
+from kernalg.formula import read_object
 from kernalg.learning.kappa import at_kappa
 from kernalg.learning.problem import learning_problem
+from kernalg.learning.records import plain
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, text_table
 
@@ -55,7 +59,7 @@ class Plateau:
     holds: tuple[float, float] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Staircase:
     """Plateaus of a learning curve, from none learned to all learned.
 
@@ -72,6 +76,42 @@ class Staircase:
     def heights(self) -> FloatArray:
         """Height of every plateau, falling."""
         return np.array([p.height for p in self.plateaus])
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` turns back into an equal Staircase (infinities as the string "inf")."""
+        steps = [
+            {
+                "learned": list(p.learned),
+                "height": p.height,
+                "after": p.after,
+                "before": plain(p.before),
+                "holds": None if p.holds is None else plain(list(p.holds)),
+            }
+            for p in self.plateaus
+        ]
+        data = {"type": "kernalg.Staircase", "tolerance": self.tolerance, "plateaus": steps}
+        return json.dumps(data, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Staircase:
+        """The Staircase that `to_json` wrote; DomainError if the text is no such JSON object."""
+        data = read_object(text, "kernalg.Staircase", ["tolerance", "plateaus"])
+        try:
+            plateaus = []
+            for step in data["plateaus"]:
+                ends = None if step["holds"] is None else [float(n) for n in step["holds"]]
+                plateaus.append(
+                    Plateau(
+                        learned=tuple(str(name) for name in step["learned"]),
+                        height=float(step["height"]),
+                        after=float(step["after"]),
+                        before=float(step["before"]),
+                        holds=None if ends is None else (ends[0], ends[1]),
+                    )
+                )
+            return cls(tuple(plateaus), float(data["tolerance"]))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise DomainError(f"not the JSON of a Staircase, as to_json writes it: {error}") from error
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         rows = []

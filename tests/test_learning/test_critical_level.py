@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.expansion.zonal import multiplicity
-from kernalg.learning.critical_level import critical_level, critical_level_of, marchenko_pastur_moments
+from kernalg.learning.critical_level import CriticalLevel, critical_level, critical_level_of, marchenko_pastur_moments
 from kernalg.learning.eigenlearning import learning_curve
 from kernalg.spectrum.spectrum import Spectrum
 
@@ -111,6 +111,18 @@ def test_levels_of_equal_eigenvalue_are_one():
     assert (level.modes, level.power, level.noise, level.effective_ridge) == (30, 0.75, 1.125, 0.3)
     text = repr(level)
     assert "30 modes" in text and "overfitting" in text and "<table>" in level._repr_html_() and len(level) == 1
+
+
+def test_it_round_trips():
+    level = critical_level(10, 0.5, n=[0, 5, 10], power=2.0, noise=0.1)
+    again = CriticalLevel.from_json(level.to_json())
+    assert again == level and hash(again) == hash(level) and repr(again) == repr(level)
+    assert math.isinf(again.kappa[0]) and not again.kappa.flags.writeable and again != 3
+    short = level.to_json().replace('"n": [0.0, ', '"n": [')
+    more = level.to_json().replace("{", '{"other": 1, ', 1)
+    for text in ("", "{}", '{"type": "kernalg.CriticalLevel"}', short, more, level.to_json().replace("0.1", '"a"')):
+        with pytest.raises(DomainError):
+            CriticalLevel.from_json(text)
 
 
 def test_moments_near_the_threshold():

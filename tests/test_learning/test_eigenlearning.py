@@ -124,6 +124,57 @@ def test_agrees_with_exact_arithmetic_over_hundreds_of_decades(case):
             assert getattr(curve, name)[0] == pytest.approx(value, rel=1e-11), name
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(problems())
+def test_sums_hold_to_fourteen_digits(case):
+    values, modes, power, n, ridge, noise = case
+    curve = learning_curve(Spectrum(values, modes), power, n=n, ridge=ridge, noise=noise)
+    kappa = curve.kappa[0]
+    assume(1e-300 < kappa < 1e300)
+    assert abs(curve.learnability_sum[0] + ridge / kappa - n) <= 1e-14 * n
+    total = curve.bias[0] + curve.variance[0] + noise
+    assert abs(total - curve.test_mse[0]) <= 1e-14 * curve.test_mse[0]
+    assert abs(curve.bias[0] + curve.variance[0] - curve.excess_mse[0]) <= 1e-15 * curve.excess_mse[0]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(problems(), st.floats(1.001, 100), st.floats(1.001, 100))
+def test_monotone_where_proved(case, more, factor):
+    """F(kappa) = sum m L + ridge/kappa falls with kappa, rises with every eigenvalue and the ridge: so kappa falls with
+    n and rises with them. L rises with lambda/kappa; the bias falls as L rises; E_0 >= 1; E_train <= E."""
+    values, modes, power, n, ridge, noise = case
+    spectrum = Spectrum(values, modes)
+    assume(Fraction(n * more) < sum(modes))
+    one, two = (learning_curve(spectrum, power, n=m, ridge=ridge, noise=noise) for m in (n, n * more))
+    slack = 1 + 1e-13
+    assert two.kappa[0] < one.kappa[0] * slack
+    assert (two.learnabilities * slack >= one.learnabilities).all() and two.bias[0] <= one.bias[0] * slack
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(one.learnabilities[0, order]) >= 0).all()
+    assert one.overfitting[0] * slack >= 1 and one.train_mse[0] <= one.test_mse[0] * slack
+    wider = learning_curve(spectrum, power, n=n, ridge=ridge * factor, noise=noise + 0.1)
+    assert wider.kappa[0] * slack >= one.kappa[0] and wider.test_mse[0] > 0
+    assert wider.overfitting[0] <= one.overfitting[0] * slack and wider.bias[0] * slack >= one.bias[0]
+    louder = learning_curve(spectrum, power, n=n, ridge=ridge, noise=noise + 0.1)
+    assert louder.test_mse[0] >= one.test_mse[0] and louder.kappa[0] == one.kappa[0]
+    raised = learning_curve(Spectrum([values[0] * factor, *values[1:]], modes), power, n=n, ridge=ridge, noise=noise)
+    assert raised.kappa[0] * slack >= one.kappa[0]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(-300, 300), st.integers(-40, 40), st.sampled_from([0, 0.5]))
+def test_kappa_from_1e_minus_300_to_1e300(exponent, gap, ridge):
+    """One level of 4 modes: kappa = lambda (m - n)/n without ridge, and the root of a quadratic with it."""
+    scale = 10.0**exponent
+    curve = learning_curve(Spectrum([scale], [4]), [1.0], n=1.6, ridge=ridge * scale)
+    b = 1.6 - 4 - ridge
+    assert curve.kappa[0] == pytest.approx(scale * (math.sqrt(b * b + 6.4 * ridge) - b) / 3.2, rel=1e-13)
+    other = scale * 10.0 ** (gap if abs(exponent + gap) <= 300 else 0)
+    pair = learning_curve(Spectrum([scale, other], [4, 4]), [1.0, 1.0], n=4)
+    # n = half of all modes: kappa^2 = lambda_0 lambda_1.
+    assert pair.kappa[0] == pytest.approx(math.sqrt(scale) * math.sqrt(other), rel=1e-13)
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e150, 1e300])
 def test_kappa_scales_with_the_kernel(scale):
     spectrum = exponential_spectrum(20, 8)

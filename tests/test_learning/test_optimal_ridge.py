@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kernalg.errors import DomainError
 from kernalg.learning.eigenlearning import learning_curve
-from kernalg.learning.optimal_ridge import noise_derivative, optimal_ridge, ridge_derivative
+from kernalg.learning.optimal_ridge import OptimalRidge, noise_derivative, optimal_ridge, ridge_derivative
 from kernalg.spectrum.spectrum import Spectrum
 
 
@@ -170,6 +170,14 @@ def test_it_shows_itself_and_is_quick():
     assert time.perf_counter() - start < 5  # 0.5 s measured
     assert len(best) == 300 and "ridgeless_mse" in repr(best) and "<table>" in best._repr_html_()
     assert not best.ridge.flags.writeable
+
+
+def test_it_round_trips():
+    best = optimal_ridge(Spectrum([1.0, 0.1], [2, 5]), [1, 1], n=[0, 7, 9], noise=0.1)
+    again = OptimalRidge.from_json(best.to_json())
+    assert again == best and hash(again) == hash(best) and math.isinf(again.ridgeless_mse[1]) and best != 3
+    with pytest.raises(DomainError, match="OptimalRidge"):
+        OptimalRidge.from_json("{}")
 
 
 def test_refusals():

@@ -7,7 +7,7 @@ import pytest
 
 from kernalg.errors import DomainError
 from kernalg.learning.eigenlearning import learning_curve
-from kernalg.learning.risks import level_risks, mode_risks, out_of_distribution_risk
+from kernalg.learning.risks import LevelRisks, level_risks, mode_risks, out_of_distribution_risk
 from kernalg.spectrum.spectrum import Spectrum
 
 SPECTRUM = Spectrum([0.5, 0.0, 0.01], [2, 3, 50], trace=2.0)
@@ -25,6 +25,8 @@ def test_levels_add_up_to_the_curve(ridge):
     np.testing.assert_allclose(out_of_distribution_risk(curve, np.ones(4)), curve.test_mse, rtol=1e-14)
     np.testing.assert_allclose(out_of_distribution_risk(curve, np.ones(4), noise=0.7), curve.test_mse + 0.6, rtol=1e-14)
     assert not risks.bias.flags.writeable
+    assert LevelRisks.from_json(risks.to_json()) == risks and "level 2" in repr(risks) and "0.2 of power" in repr(risks)
+    assert hash(risks) == hash(level_risks(curve)) and risks != 3
 
 
 def test_at_and_beyond_the_rank_without_ridge():

@@ -9,7 +9,7 @@ import kernalg as ka
 from kernalg.errors import DomainError
 from kernalg.expansion.zonal import multiplicity
 from kernalg.learning.eigenlearning import learning_curve
-from kernalg.learning.staircase import staircase
+from kernalg.learning.staircase import Staircase, staircase
 from kernalg.spectrum.spectrum import Spectrum
 
 
@@ -69,6 +69,14 @@ def test_nothing_to_learn_and_equal_eigenvalues():
     steps = staircase(Spectrum([0.0], [3]), [1.0], noise=0.5)
     assert steps.heights.tolist() == [1.5] and steps.plateaus[0].holds == (0.0, math.inf)
     assert len(staircase(Spectrum([0.5, 0.5, 1e-9], [3, 4, 5]), [1, 1, 1])) == 3
+
+
+def test_it_round_trips():
+    steps = staircase(Spectrum([1.0, 0.5, 1e-9], [100, 100, 10**9]), [1, 1, 1], noise=0.1)
+    assert Staircase.from_json(steps.to_json()) == steps and steps.plateaus[1].holds is None
+    for text in ("{}", '{"type": "kernalg.Staircase", "tolerance": 0.1, "plateaus": [{}]}'):
+        with pytest.raises(DomainError):
+            Staircase.from_json(text)
 
 
 def test_refusals():
