@@ -35,8 +35,9 @@ CONVENTION = "per parity, uniform probability measure"
 # Up to this dimension the Krawtchouk sum is as quick as the series, and always settles.
 _SMALL = 200
 _LADDER = (64, 256, 1024)
-# Nodes times degrees of a Krawtchouk sum; about ten seconds.
+# Nodes times degrees of a Krawtchouk sum, a value of the kernel counted as so many degrees; about ten seconds.
 _MOST_TERMS = 20_000_000
+_COST_OF_VALUE = 50
 _ATTEMPTS = 9
 _PIECES = 64
 
@@ -221,10 +222,10 @@ def eigenvalues_by_krawtchouk(profile: Profile, d: int, levels: Iterable[int], d
             # Hoeffding: P(|x_1 + … + x_d| > u) <= 2 exp(-u^2/(2d)).
             exponent = (bits + math.comb(d, top).bit_length()) * math.log(2)
             reach = min(d, math.ceil(math.sqrt(2 * d * exponent)))
-        if reach // 2 * (top + 1) > _MOST_TERMS:
+        if reach // 2 * (top + _COST_OF_VALUE) > _MOST_TERMS:
             raise PrecisionError(
-                f"{digits} digits of the eigenvalues up to degree {top} in dimension {d} need sums over {reach // 2} "
-                "values of the kernel; ask a lower degree or fewer digits."
+                f"{digits} digits of the eigenvalues up to degree {top} in dimension {d} need sums over "
+                f"{_values(d, reach)} values of the kernel; ask a lower degree or fewer digits."
             )
         with precision(bits):
             sums = _krawtchouk_sums(profile, d, pending, reach)

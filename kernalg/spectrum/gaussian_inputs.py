@@ -36,6 +36,7 @@ from numpy.typing import ArrayLike, NDArray
 from kernalg.checks import real_array, whole_number
 from kernalg.enclosure.balls import ball, bits_for, check_digits, has_digits, precision
 from kernalg.errors import DomainError, PrecisionError
+from kernalg.formula import exact_number
 from kernalg.network.radial_basis import RadialBasisKernel, rbf_kernel
 from kernalg.spectrum.from_balls import DOUBLE_DIGITS, rounding, spectrum_from_balls
 from kernalg.spectrum.spaces import GaussianInputs
@@ -168,6 +169,24 @@ def _exact_eigenvalues(
     ground = sp.prod([(2 / (root + 1)) ** size for root, size in zip(roots, sizes, strict=True)])
     ratios = [(root - 1) / (root + 1) for root in roots]
     return [ground * sp.prod([ratios[g] ** n for g, n in index.items()]) for index in indices]
+
+
+def gaussian_eigenvalue(n: Any, *, variance: Any = 1, squared_length: Any = 1) -> sp.Expr:
+    r"""The eigenvalue :math:`(1-B)B^n` of degree n in one coordinate, exactly; numbers or symbols.
+
+    Examples
+    --------
+    >>> gaussian_eigenvalue(2, squared_length=2)
+    2*(-1 + sqrt(3))**2/(1 + sqrt(3))**3
+    >>> gaussian_eigenvalue(3, variance=3, squared_length=4)
+    2/81
+    """
+    n, s, length = (
+        exact_number(value, name)
+        for name, value in (("n", n), ("variance", variance), ("squared_length", squared_length))
+    )
+    root = sp.sqrt(1 + 4 * s / length)
+    return 2 / (root + 1) * ((root - 1) / (root + 1)) ** n
 
 
 def gaussian_eigenfunctions(

@@ -14,7 +14,7 @@ import sympy as sp
 from kernalg.errors import DomainError
 from kernalg.network.dot_product import dot_product_kernel
 from kernalg.network.radial_basis import rbf_kernel
-from kernalg.spectrum.gaussian_inputs import gaussian_eigenfunctions
+from kernalg.spectrum.gaussian_inputs import gaussian_eigenfunctions, gaussian_eigenvalue
 from kernalg.spectrum.of_kernel import spectrum
 from kernalg.spectrum.spaces import GaussianInputs, Sphere
 
@@ -62,24 +62,16 @@ def test_repeated_variances_share_their_levels():
 @pytest.mark.parametrize(("variance", "squared_length"), [(1, 1), ("1/3", 5), (9, "1/10")])
 def test_eigenfunctions_are_orthonormal_and_expand_the_kernel(variance, squared_length):
     s = float(Fraction(variance))
-    points, weights = np.polynomial.hermite_e.hermegauss(150)
-    weights = weights / weights.sum()
-    table = gaussian_eigenfunctions(30, np.sqrt(s) * points, variance=variance, squared_length=squared_length)
-    # The rule is for polynomials, the functions carry another Gaussian: few degrees are integrated to full precision.
-    gram = (table[:6] * weights) @ table[:6].T
-    if squared_length != "1/10":
-        assert np.allclose(gram, np.eye(6), atol=1e-10)
-    values = spectrum(rbf_kernel(squared_length), GaussianInputs(1, variance), degree=200).eigenvalues
-    x = np.sqrt(s) * np.array([-1.3, 0.0, 0.4, 2.0])
-    functions = gaussian_eigenfunctions(200, x, variance=variance, squared_length=squared_length)
-    assert np.allclose((functions.T * values) @ functions, rbf_kernel(squared_length)(x[:, None]), rtol=1e-9, atol=1e-9)
-
-
-def test_orthonormality_where_the_kernel_is_narrow():
-    x = np.linspace(-40, 40, 40_001)
-    density = np.exp(-(x**2) / 18) / np.sqrt(18 * np.pi)
-    table = gaussian_eigenfunctions(40, x, variance=9, squared_length="1/10")
+    # The trapezoidal rule converges exponentially for analytic functions that decay.
+    x = np.sqrt(s) * np.linspace(-25, 25, 16_001)
+    density = np.exp(-(x**2) / (2 * s)) / np.sqrt(2 * np.pi * s)
+    table = gaussian_eigenfunctions(40, x, variance=variance, squared_length=squared_length)
     assert np.allclose((table * density) @ table.T * (x[1] - x[0]), np.eye(41), atol=1e-12)
+    values = spectrum(rbf_kernel(squared_length), GaussianInputs(1, variance), degree=200).eigenvalues
+    at = np.sqrt(s) * np.array([-1.3, 0.0, 0.4, 2.0])
+    functions = gaussian_eigenfunctions(200, at, variance=variance, squared_length=squared_length)
+    gram = rbf_kernel(squared_length)(at[:, None])
+    assert np.allclose((functions.T * values) @ functions, gram, rtol=0, atol=1e-9)
 
 
 def test_the_form_of_rasmussen_and_williams_to_forty_digits():
@@ -94,6 +86,15 @@ def test_the_form_of_rasmussen_and_williams_to_forty_digits():
             assert abs(mp.mpf(s.exact[k]) / exact - 1) < mp.mpf(10) ** -39
             assert abs(s.eigenvalues[k] / exact - 1) < 2e-16
     assert s.multiplicities[3] == math.comb(8, 5)
+
+
+def test_the_eigenvalue_as_a_formula():
+    s = spectrum(rbf_kernel("7/5"), GaussianInputs(1, "2/3"), degree=5, digits=30)
+    for n, value in enumerate(s.exact):
+        assert abs(gaussian_eigenvalue(n, variance="2/3", squared_length="7/5").evalf(40) / value - 1) < 1e-29
+    n, v, length = sp.symbols("n v l", positive=True)
+    formula = gaussian_eigenvalue(n, variance=v, squared_length=length)
+    assert formula.free_symbols == {n, v, length} and formula.subs({n: 3, v: 3, length: 4}) == sp.Rational(2, 81)
 
 
 def test_levels_add_up_to_the_trace():
