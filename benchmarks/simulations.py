@@ -180,13 +180,13 @@ def table() -> list[Row]:
     sphere(20, 3, [0, 1, 1, 1], 14, [(50, "2.56751", 300, 1), (300, "1.72413", 150, 1)],
            ridge=0, noise=0.1, words="degrees 1, 2, 3")  # fmt: skip
     sphere(10, 1, [0], 24, [(100, "1.63844", 400, 1)], ridge=0, noise=1, words="pure noise")
-    for n, formula, draws, seconds in [(50, "0.29531", 200, 1), (200, "0.13324", 200, 1), (800, "0.11349", 40, 1)]:
+    for n, formula, draws, seconds in [(50, "0.29531", 60, 1), (200, "0.13324", 120, 1), (800, "0.11349", 25, 1)]:
         run = on_space(
             ka.GaussianInputs(5), rbf, 16, [0, 1, 1], n=n, ridge=0.1, noise=0.1, target="random"
         )  # fmt: skip
         rows.append(Row(f"Gaussian inputs d=5, RBF l2=4, ridge 0.1, noise 0.1, n={n}", formula, draws, seconds, run))
     for n, ridge, formula, draws, seconds in [
-        (50, 0.01, "1.01856", 300, 1), (200, 0.01, "0.25769", 200, 1), (600, 0.05, "0.16488", 60, 1)
+        (50, 0.01, "1.01856", 100, 1), (200, 0.01, "0.25769", 130, 1), (600, 0.05, "0.16488", 25, 1)
     ]:  # fmt: skip
         run = on_space(ka.Hypercube(14), exponential, 14, [0, 1, 1], n=n, ridge=ridge, noise=0.1)
         rows.append(Row(f"hypercube d=14, exp(rho), ridge {ridge:g}, noise 0.1, n={n}", formula, draws, seconds, run))

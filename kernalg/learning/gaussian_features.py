@@ -107,11 +107,11 @@ def simulate_gradient_flow(
         sample = gaussian_sample(spectrum, problem.power, n, rng)
         labels = sample.values + problem.noise**0.5 * rng.standard_normal(n)
         values, vectors = scipy.linalg.eigh(sample.gram)
-        values = np.maximum(values, 0.0)
         along = vectors.T @ labels
-        # (1 - exp(-t mu))/mu, which is t at mu = 0.
-        safe = np.where(values > 0, values, 1.0)
-        factors = [np.where(values > 0, -np.expm1(-t * values) / safe, t) for t in moments]
+        # What K does not see adds nothing to the predictor, however long it is fitted.
+        seen = values > n * np.finfo(np.float64).eps * values[-1]
+        safe = np.where(seen, values, 1.0)
+        factors = [np.where(seen, -np.expm1(-t * safe) / safe, 0.0) for t in moments]
         return [sample.risk(vectors @ (factor * along)) + problem.noise for factor in factors]
 
     return _repeated(once, n, draws, seed, progress)

@@ -195,44 +195,51 @@ def profile_function(function: str | sp.Expr, space: Sphere | Hypercube, degree:
         moments, error, method = _moments_on_cube(values, space.d, min(degree, space.d))
     coefficients, square = np.where(np.abs(moments[:-1]) > error, moments[:-1], 0.0), float(moments[-1])
     beyond = square - float((coefficients**2).sum())
-    slack = error + 8 * np.finfo(np.float64).eps * square
-    errors = np.append(
-        2 * np.abs(coefficients) * error + error**2, 2 * error * (1 + np.abs(coefficients).sum()) + slack
-    )
+    errors = 2 * np.abs(coefficients) * error + error**2
+    slack = error * math.sqrt(square) + 8 * np.finfo(np.float64).eps * square
+    errors = np.append(errors, errors.sum() + slack)
     return ProfileTarget(values, coefficients, beyond if beyond > errors[-1] else 0.0, errors, method)
 
 
 def _moments_on_sphere(values: Callable[[ArrayLike], FloatArray], d: int, degree: int) -> tuple[FloatArray, float, str]:
     """E[g p_k] for the orthonormal polynomials p_k = sqrt(N_k) P_k of the cosine, and E[g^2], by adaptive quadrature.
 
-    In the angle, where the density is proportional to sin^(d-2); the recurrence of orthonormal polynomials neither
-    over- nor underflows however large N_k is.
+    In the angle from the equator, arcsin of the cosine, where the density is proportional to cos^(d-2); the recurrence
+    of orthonormal polynomials neither over- nor underflows however large N_k is.
     """
     k = np.arange(1, degree + 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         steps = np.sqrt(np.where(k == 1, 1 / d, k * (k + d - 3) / ((2 * k + d - 2) * np.maximum(2.0 * k + d - 4, 1))))
 
-    def integrand(theta: float) -> FloatArray:
-        t = math.cos(theta)
-        value = float(values(t)[0])
-        weight = math.exp((d - 2) * math.log(math.sin(theta))) if d > 2 else 1.0
+    def density(t: float) -> float:
+        # cos^(d-2); the power d amplifies the rounding of the logarithm unless it is taken like this.
+        return math.exp((d - 2) / 2 * math.log1p(-t * t)) if d > 2 and abs(t) < 1 else float(d == 2)
+
+    reach = min(math.pi / 2, _FAR / math.sqrt(d))
+    # The tolerance is relative to functions of mean square 1, so g is brought to about that.
+    cosines = np.sin(np.linspace(-reach, reach, 203)[1:-1])
+    masses = np.array([density(t) for t in cosines])
+    size = math.sqrt(float(masses @ values(cosines) ** 2 / masses.sum())) or 1.0
+
+    def integrand(angle: float) -> FloatArray:
+        t = math.sin(angle)
+        value = float(values(t)[0]) / size
         table = np.empty(degree + 3)
         table[0] = 1.0
         for i in range(degree):
             table[i + 1] = (t * table[i] - (steps[i - 1] * table[i - 1] if i else 0.0)) / steps[i]
         table[: degree + 1] *= value
         table[degree + 1], table[degree + 2] = value * value, 1.0
-        return table * weight
+        return table * density(t)
 
-    half = math.pi / 2
-    reach = min(half, _FAR / math.sqrt(d))
-    inner = [half + sign * f * reach for f in (0.125, 0.375) for sign in (-1, 1)]
     scale = min(1.0, math.sqrt(2 * math.pi / d))
     totals, error = quad_vec(
-        integrand, half - reach, half + reach, epsabs=1e-15 * scale, epsrel=1e-13, norm="max", limit=4000,
-        points=[half, *inner],
+        integrand, -reach, reach, epsabs=1e-15 * scale, epsrel=1e-13, norm="max", limit=4000,
+        points=[sign * part * reach for part in (0.125, 0.375) for sign in (-1, 1)] + [0.0],
     )  # fmt: skip
-    return totals[:-1] / totals[-1], float(error / totals[-1]), "quadrature in the angle"
+    moments: FloatArray = totals[:-1] / totals[-1] * size
+    moments[-1] *= size
+    return moments, float(error / totals[-1]) * size, "quadrature in the angle"
 
 
 def _moments_on_cube(values: Callable[[ArrayLike], FloatArray], d: int, degree: int) -> tuple[FloatArray, float, str]:
