@@ -85,7 +85,7 @@ def eigenvalue_formula(K: Any, space: Sphere | sp.Symbol, k: sp.Symbol = DEGREE)
     1/16
     >>> d = sp.Symbol("d", positive=True)
     >>> eigenvalue_formula((1 - rho) ** sp.Rational(1, 2), d).subs({DEGREE: 2, d: 3})
-    -4*sqrt(2)/105
+    -2*sqrt(2)/105
     """
     if not isinstance(k, sp.Symbol):
         raise DomainError(f"k={k!r}: give a SymPy symbol for the degree; put numbers into the result with .subs")
@@ -141,10 +141,10 @@ def formula_parts(expr: sp.Expr, d: sp.Expr) -> Eigenvalues:
     # The multiplication rule, applied twice or more, may read 0/0 at the lowest degrees.
     special = set(polynomial) | set(range(max((m - 1 for _, m, _ in others), default=0)))
     exceptions = {
-        j: _merged(polynomial.get(j, sp.S.Zero) + sum(a * family.value(m, j) for a, m, family in others))
+        j: common_gammas(polynomial.get(j, sp.S.Zero) + sum(a * family.value(m, j) for a, m, family in others))
         for j in special
     }
-    even, odd = (_merged(value) for value in sums)
+    even, odd = (common_gammas(value) for value in sums)
     return Eigenvalues(even, odd, exceptions)
 
 
@@ -303,7 +303,7 @@ def _unknown(what: str) -> DomainError:
 # One product of Gamma functions
 
 
-def _merged(expr: sp.Expr) -> sp.Expr:
+def common_gammas(expr: sp.Expr) -> sp.Expr:
     """`expr` with Gamma functions whose arguments differ by integers written as one of them, and factored."""
     groups: dict[tuple[sp.Expr, sp.Rational], list[tuple[sp.Rational, sp.Expr]]] = {}
     for factor in expr.atoms(sp.gamma):
