@@ -152,7 +152,7 @@ by_dimension = {f"d = {n}": ka.spectrum(network.ntk, ka.Sphere(n), degree=20) fo
 plot.spectra(by_dimension)
 
 # %%
-plot.spectra(by_dimension, "level power")
+plot.spectra(by_dimension, quantity="level power")
 
 # %% [markdown]
 # ## Zeros that are zeros

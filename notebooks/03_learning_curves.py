@@ -171,7 +171,7 @@ plot.optimal_ridge(best)
 # one minimum of the error to another.
 
 # %%
-plot.optimal_ridge(best, "ridge")
+plot.optimal_ridge(best, quantity="ridge")
 
 # %% [markdown]
 # ## Stopping early

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import os
 import subprocess
@@ -18,6 +17,7 @@ from kernalg import cli
 from kernalg.cli import numbers, waiting
 from kernalg.errors import InternalError
 from kernalg.learning.eigenlearning import LearningCurve, learning_curve
+from kernalg.learning.optimal_ridge import OptimalRidge
 from kernalg.learning.simulation import Simulation
 from kernalg.network.dot_product import dot_product_kernel
 from kernalg.network.network import mlp
@@ -279,8 +279,8 @@ def test_the_best_ridge(capsys, tmp_path):
         assert best < float(row["ridgeless_mse"])
     assert cli.main([*ask, "--json", str(tmp_path / "best.json"), "--png", str(tmp_path / "best.png")]) == 0
     assert "the best ridge at every n, noise 1, power 3" in capsys.readouterr().out
-    read = json.loads((tmp_path / "best.json").read_text())
-    assert read["ridge"] == [float(row["ridge"]) for row in rows] and read["noise"] == 1
+    read = OptimalRidge.from_json((tmp_path / "best.json").read_text())
+    assert read.ridge.tolist() == [float(row["ridge"]) for row in rows] and read.noise == 1
 
 
 def test_experiments(capsys, tmp_path):

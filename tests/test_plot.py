@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import matplotlib
 import numpy as np
@@ -48,18 +49,18 @@ FLOW = gradient_flow_curve(LEVELS, [0, 1, 1], n=40, times=[0, 1, 10, 100], noise
 RADIAL = spectrum(dot_product_kernel("exp(rho)"), Ball(5), degree=4)
 PICTURES = [
     (plot.spectrum, (LEVELS,)),
-    (plot.spectrum, (LONG, -2)),
+    (partial(plot.spectrum, slope=-2), (LONG,)),
     (plot.spectrum, (RADIAL,)),
     (plot.spectrum, (spectrum(product_kernel("exp(rho1*rho2)", [3, 4]), ProductOfSpheres([3, 4]), degree=4),)),
     (plot.spectra, ({f"series {i}": LEVELS for i in range(6)},)),
-    (plot.spectra, ({"short": LEVELS, "long": LONG}, "level power")),
+    (partial(plot.spectra, quantity="level power"), ({"short": LEVELS, "long": LONG},)),
     (plot.digits, ({"series": [0.0, 1e-15, 1e-14], "projection": [1e-16, 1e-9, 10.0]},)),
     (plot.decomposition, (CURVE,)),
     (plot.decomposition, (learning_curve(Spectrum([0.5, 0.1], [1, 30]), [1, 1], n=np.geomspace(1, 90, 50)),)),
     (plot.learning_curves, ({"noise 0.1": CURVE, "none": learning_curve(LEVELS, [0, 1, 1], n=[5, 50, 500])},)),
     (plot.staircase, (CURVE,)),
     (plot.optimal_ridge, (BEST,)),
-    (plot.optimal_ridge, (BEST, "ridge")),
+    (partial(plot.optimal_ridge, quantity="ridge"), (BEST,)),
     (plot.spectrum, (DATA,)),
     (plot.target_power, (DATA,)),
     (plot.learning_curve, (CURVE, measured(on_data=False))),
@@ -102,7 +103,7 @@ def test_a_picture_is_the_same_file_every_time():
 
 
 def test_zeros_are_marked_and_the_slope_is_the_one_asked():
-    ax = plot.spectrum(LONG, -2, ax=Figure().add_subplot())
+    ax = plot.spectrum(LONG, Figure().add_subplot(), slope=-2)
     lines = {line.get_label(): line.get_xydata() for line in ax.get_lines()}
     slope = next(xy for label, xy in lines.items() if label.startswith("degree"))
     assert np.isclose(np.diff(np.log(slope[:, 1])) / np.diff(np.log(slope[:, 0])), -2)
@@ -129,9 +130,9 @@ def test_refusals():
     with pytest.raises(DomainError, match="Spectrum is needed"):
         plot.spectra({"a": CURVE})
     with pytest.raises(DomainError, match="'eigenvalue', 'level power'"):
-        plot.spectra({"a": LEVELS}, "trace")
+        plot.spectra({"a": LEVELS}, quantity="trace")
     with pytest.raises(DomainError, match="'error' or 'ridge'"):
-        plot.optimal_ridge(BEST, "kappa")
+        plot.optimal_ridge(BEST, quantity="kappa")
     with pytest.raises(DomainError, match="2 numbers of samples"):
         plot.gradient_flow({"a": gradient_flow_curve(LEVELS, [0, 1], n=[5, 40], times=[1])})
     with pytest.raises(DomainError, match="slope"):

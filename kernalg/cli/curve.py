@@ -198,7 +198,7 @@ def _best(
         arguments,
         table=lambda: _table(columns, words, s, f"the best ridge at every n, noise {noise:g}, power {sum(power):g}"),
         rows=lambda: _rows(columns),
-        json=lambda: _json({**columns, "noise": noise}),
+        json=best.to_json,
         png=lambda: _picture("optimal_ridge", best),
     )
 
@@ -214,18 +214,6 @@ def _table(columns: dict[str, FloatArray], words: str, s: Spectrum, problem: str
 def _rows(columns: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
     plain = (column if isinstance(column, list) else column.tolist() for column in columns.values())
     return list(columns), list(zip(*plain, strict=True))
-
-
-def _json(values: dict[str, Any]) -> str:
-    """Columns and numbers as a JSON object; infinities as the text "inf", as in all JSON of kernalg."""
-    import json
-
-    def plain(value: Any) -> Any:
-        if hasattr(value, "tolist"):
-            return [plain(v) for v in value.tolist()]
-        return value if math.isfinite(value) else str(value)
-
-    return json.dumps({name: plain(value) for name, value in values.items()}, allow_nan=False)
 
 
 def _picture(name: str, *values: Any) -> bytes:

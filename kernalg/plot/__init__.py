@@ -1,6 +1,6 @@
 """Pictures of spectra, profiles and learning curves, with matplotlib.
 
-Every function takes the value it draws and, optionally, the Axes to draw into (`ax=`), and returns the Axes. The style
+Every function takes the value it draws and, optionally, the Axes to draw into (`ax`), and returns the Axes. The style
 is set for these pictures only; matplotlib's own settings stay as they are. Series differ in marker or line style as
 well as in colour, and the colours differ in lightness: the pictures survive a grey-scale printer.
 """

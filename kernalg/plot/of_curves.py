@@ -86,8 +86,9 @@ def decomposition(curve: LearningCurve, ax: Axes | None = None) -> Axes:
 def learning_curves(
     curves: dict[str, LearningCurve],
     measured: dict[str, MeasuredCurve] | dict[str, Simulation] | None = None,
-    title: str = "Error against sample size",
     ax: Axes | None = None,
+    *,
+    title: str = "Error against sample size",
 ) -> Axes:
     """Several predicted curves (ridges, noise levels, kernels), with the measured points that belong to them.
 
@@ -117,7 +118,7 @@ def learning_curves(
         return ax
 
 
-def optimal_ridge(best: OptimalRidge, quantity: str = "error", ax: Axes | None = None) -> Axes:
+def optimal_ridge(best: OptimalRidge, ax: Axes | None = None, *, quantity: str = "error") -> Axes:
     """What the best ridge does to the error, or that ridge itself, against n.
 
     Parameters
@@ -145,7 +146,7 @@ def optimal_ridge(best: OptimalRidge, quantity: str = "error", ax: Axes | None =
         return ax
 
 
-def staircase(curve: LearningCurve, levels: int | None = None, ax: Axes | None = None) -> Axes:
+def staircase(curve: LearningCurve, ax: Axes | None = None, *, levels: int | None = None) -> Axes:
     """Learnability of each level against n, with the multiplicity of the level as a thin line: a step each.
 
     Parameters

@@ -39,7 +39,7 @@ def profile(rho: Any, ntk: Any, nngp: Any, ax: Axes | None = None) -> Axes:
         return ax
 
 
-def spectrum(s: Spectrum, slope: float | None = None, ax: Axes | None = None) -> Axes:
+def spectrum(s: Spectrum, ax: Axes | None = None, *, slope: float | None = None) -> Axes:
     """Eigenvalues of the levels with their total power; for data, eigenvalues by rank.
 
     Parameters
@@ -94,10 +94,11 @@ def spectrum(s: Spectrum, slope: float | None = None, ax: Axes | None = None) ->
 
 def spectra(
     spectra: dict[str, Spectrum],
+    ax: Axes | None = None,
+    *,
     quantity: str = "eigenvalue",
     title: str = "Spectra",
     log_degree: bool | None = None,
-    ax: Axes | None = None,
 ) -> Axes:
     """Several spectra in one picture: dimensions, kernels or spaces against one another.
 
@@ -145,7 +146,7 @@ def target_power(s: Spectrum, ax: Axes | None = None) -> Axes:
         return ax
 
 
-def digits(columns: dict[str, Any], title: str = "Correct digits", ax: Axes | None = None) -> Axes:
+def digits(columns: dict[str, Any], ax: Axes | None = None, *, title: str = "Correct digits") -> Axes:
     """Correct decimal digits per degree, for several methods: -log10 of the relative error, from 0 to 16.
 
     Parameters
