@@ -28,7 +28,7 @@ from sklearn.datasets import load_digits
 import kernalg as ka
 from kernalg import plot
 from kernalg.learning.critical_level import critical_level_of
-from kernalg.learning.gradient_flow import gradient_flow_curve
+from kernalg.learning.gradient_flow import gradient_flow_curve, optimal_stopping
 from kernalg.learning.optimal_ridge import optimal_ridge
 from kernalg.learning.random_features import random_features_curve
 from kernalg.learning.regression import measured_curve_on_data
@@ -184,6 +184,10 @@ times = np.geomspace(1e-3, 1e7, 80 if FAST else 200)
 flows = {f"n = {n}": gradient_flow_curve(levels, target, n=n, times=times, noise=1) for n in (50, 300, 1300)}
 plot.gradient_flow(flows)
 
+# %%
+stop = optimal_stopping(levels, target, n=[50, 300, 1300], noise=1)
+stop
+
 # %% [markdown]
 # ## The equations themselves
 #
@@ -274,6 +278,7 @@ for n, flow in zip((50, 300, 1300), flows.values(), strict=True):
     ridgeless = ka.learning_curve(levels, target, n=n, noise=1).test_mse[0]
     assert abs(flow.test_mse[0, -1] / ridgeless - 1) < 0.02
     assert flow.test_mse.min() < 0.95 * ridgeless  # stopping early helps
+assert np.allclose(stop.test_mse, [flow.test_mse.min() for flow in flows.values()], rtol=0.01)
 two = ka.Spectrum([0.5, 0.01], [1, 50])
 at = formulas.values(two, [1, 1], n=20, ridge=sp.Rational(1, 10), noise=0)
 step = (
