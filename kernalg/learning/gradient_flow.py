@@ -61,6 +61,8 @@ _HUGE = 10**308
 # Half heights of the two ellipses: convergence is lost to the spectrum on the one hand, to the growth of exp(-tz) far
 # from the real axis on the other; these are about equally good.
 _HEIGHTS = (0.7, 0.85)
+# The trapezoidal rule with N pairs of nodes errs by about exp(-2 N arcsinh(height/half)).
+_NODES = 16.0
 _WANTED = 1e-10
 _REFUSED = 1e-6
 _ROUNDING = 1e-12
@@ -316,7 +318,7 @@ class _Flow:
         lower, upper = self.edges(n)
         left, right = np.log(lower + (self.tail + tau)), np.log(upper + (self.tail + tau))
         middle, half = (left + right) / 2, (right - left) / 2
-        nodes = 16 / np.arcsinh(_HEIGHTS[0] / np.maximum(half, 1.0))
+        nodes = _NODES / np.arcsinh(_HEIGHTS[0] / np.maximum(half, 1.0))
         sizes = np.ceil(np.log2(nodes))
         spare = np.array([float(Fraction(n) - min(count, _HUGE)) for count in self.counts])
         missing = np.empty((len(times), len(self.values)))

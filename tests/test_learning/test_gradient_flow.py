@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from kernalg.errors import DomainError
+from kernalg.errors import DomainError, PrecisionError
+from kernalg.learning import gradient_flow
 from kernalg.learning.eigenlearning import learning_curve
 from kernalg.learning.gradient_flow import GradientFlowCurve, gradient_flow_curve, optimal_stopping
 from kernalg.learning.two_ridges import cross_risk
@@ -96,11 +97,11 @@ def test_the_predictions_of_the_reference_simulations():
 def test_gaussian_features_agree():
     """Fifty flows at five times, late ones too, within 3 standard errors and 2 %."""
     rng = np.random.default_rng(8)
-    spectrum, power = power_law(300)
-    coefficients, n, times = np.sqrt(power), 60, np.array([0.02, 0.2, 2, 20, 1e6])
+    spectrum, power = power_law(150)
+    coefficients, n, times = np.sqrt(power), 40, np.array([0.02, 0.2, 2, 20, 1e6])
     risks = []
     for _ in range(50):
-        psi = rng.standard_normal((n, 300))
+        psi = rng.standard_normal((n, 150))
         y = psi @ coefficients + math.sqrt(0.05) * rng.standard_normal(n)
         gram, vectors = np.linalg.eigh((psi * spectrum.eigenvalues) @ psi.T)
         filtered = -np.expm1(-times[:, None] * gram) / gram * (vectors.T @ y)
@@ -177,6 +178,35 @@ def test_bounds_and_monotone_parts(exponents, n, noise, tail):
     for j in (5, 8):
         ridge = learning_curve(spectrum, np.ones(len(values)), n=n, ridge=1 / times[j], noise=noise)
         assert (curve.learnabilities[0, j] >= ridge.learnabilities[0] - 1e-12).all()
+
+
+@pytest.mark.parametrize("n", [20, 60, 150])
+def test_a_ridge_is_a_mixture_of_stopping_times(n):
+    """1/(K+delta) is the mean of (1-exp(-tK))/K over exponential times of rate delta: exact for the mean predictor."""
+    spectrum, power = power_law(60)
+    log_times = np.linspace(-32, 4, 500)
+    for ridge in (1e-6, 1e-2, 1.0):
+        times = np.exp(log_times) / ridge
+        curve = gradient_flow_curve(spectrum, power, n=n, times=times, noise=0.1)
+        weights = (log_times[1] - log_times[0]) * np.exp(log_times - np.exp(log_times))
+        expected = learning_curve(spectrum, power, n=n, ridge=ridge).learnabilities[0]
+        np.testing.assert_allclose(weights @ curve.learnabilities[0], expected, atol=1e-11)
+
+
+@pytest.mark.parametrize("nodes", [2.0, 3.0, 5.0])
+def test_the_error_estimate_tells_when_a_contour_is_too_coarse(monkeypatch, nodes):
+    problem = {"n": 80, "times": [0.2, 2, 20, 200], "noise": 0.05}
+    truth = gradient_flow_curve(*power_law(400), **problem).test_mse
+    monkeypatch.setattr(gradient_flow, "_NODES", nodes)
+    monkeypatch.setattr(gradient_flow, "_DOUBLINGS", 5)
+    assert gradient_flow_curve(*power_law(400), **problem).test_mse == pytest.approx(truth, rel=1e-9)  # by doubling
+    monkeypatch.setattr(gradient_flow, "_DOUBLINGS", 1)
+    monkeypatch.setattr(gradient_flow, "_REFUSED", 1.0)
+    coarse = gradient_flow_curve(*power_law(400), **problem)
+    assert (np.abs(coarse.test_mse - truth) < 3 * coarse.error).all() and coarse.error.max() > 1e-9
+    monkeypatch.setattr(gradient_flow, "_REFUSED", 1e-10)
+    with pytest.raises(PrecisionError, match="two contours differ"):
+        gradient_flow_curve(*power_law(400), **problem)
 
 
 def test_the_flow_is_a_mixture_of_what_ridges_do():
