@@ -25,7 +25,7 @@ import numpy as np
 
 from kernalg.checks import FloatArray, real_array
 from kernalg.errors import DomainError
-from kernalg.learning.levels import LevelTable, level_sums, level_table, random_inputs, values_of
+from kernalg.learning.levels import Levels, level_sums, random_inputs, values_of
 from kernalg.spectrum.empirical import gram_matrix
 from kernalg.spectrum.spaces import Space
 from kernalg.spectrum.spectrum import Spectrum
@@ -99,15 +99,15 @@ Draw = Callable[[FloatArray, np.random.Generator], tuple[FloatArray, FloatArray 
 values there if they are more than the sum of the components."""
 
 
-def zonal_target(table: LevelTable, power: FloatArray, counts: list[int]) -> Draw:
+def zonal_target(levels: Levels, power: FloatArray) -> Draw:
     r"""In every level the function :math:`\Phi_k(\cdot,z)` of a random pole z, scaled to the power of the level."""
-    amplitude = np.sqrt(power) * np.array([math.sqrt(m) if p else 0.0 for m, p in zip(counts, power, strict=True)])
+    amplitude = _scaled(levels, np.sqrt(power))
 
     def draw(points: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, None]:
         pole = points[:1]
-        at_pole = table(pole, pole)[:, 0, 0]
+        at_pole = levels.table(pole, pole)[:, 0, 0]
         scale = amplitude / np.sqrt(np.where(amplitude > 0, at_pole, 1.0))
-        return scale[:, None] * table(points[1:], pole)[:, :, 0], None
+        return scale[:, None] * levels.table(points[1:], pole)[:, :, 0], None
 
     return draw
 
@@ -116,17 +116,19 @@ def zonal_target(table: LevelTable, power: FloatArray, counts: list[int]) -> Dra
 _POLES = 16
 
 
-def random_target(space: Space, table: LevelTable, power: FloatArray, counts: list[int]) -> Draw:
+def random_target(space: Space, levels: Levels, power: FloatArray) -> Draw:
     r"""In every level a sum :math:`\sum_jc_j\Phi_k(\cdot,z_j)` with random poles and normal coefficients, of power
     :math:`c^\top\Phi_k(z,z)c`, scaled to the power of the level."""
 
+    amplitude = _scaled(levels, np.sqrt(power))
+
     def draw(points: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, None]:
         poles = random_inputs(space, _POLES, rng)
-        among, towards = table(poles, poles), table(points[1:], poles)
+        among, towards = levels.table(poles, poles), levels.table(points[1:], poles)
         components = np.zeros((len(power), len(points) - 1))
         for k in np.flatnonzero(power):
             c = rng.standard_normal(_POLES)
-            components[k] = math.sqrt(power[k]) * math.sqrt(counts[k]) * (towards[k] @ c) / math.sqrt(c @ among[k] @ c)
+            components[k] = amplitude[k] * (towards[k] @ c) / math.sqrt(c @ among[k] @ c)
         return components, None
 
     return draw
@@ -145,24 +147,28 @@ def parity_target(d: int, power: FloatArray) -> Draw:
     return draw
 
 
-def profile_target(
-    function: Callable[[FloatArray], FloatArray], coefficients: FloatArray, table: LevelTable, counts: list[int]
-) -> Draw:
+def profile_target(function: Callable[[FloatArray], FloatArray], coefficients: FloatArray, levels: Levels) -> Draw:
     """A function g(rho) of the cosine to a random pole; its coefficients are E[g Z_k] sqrt(N_k)."""
-    scale = coefficients * np.array([math.sqrt(m) if c else 0.0 for m, c in zip(counts, coefficients, strict=True)])
+    scale = _scaled(levels, coefficients)
 
     def draw(points: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         pole, X = points[:1], points[1:]
         cosines = np.clip((X @ pole[0]) / X.shape[1], -1, 1)
-        return scale[:, None] * table(X, pole)[:, :, 0], function(cosines)
+        return scale[:, None] * levels.table(X, pole)[:, :, 0], function(cosines)
 
     return draw
+
+
+def _scaled(levels: Levels, coefficients: FloatArray) -> FloatArray:
+    """Times sqrt(N_k), which may exceed float64 where the coefficient is 0."""
+    return np.array([c * math.sqrt(m) if c else 0.0 for c, m in zip(coefficients, levels.counts, strict=True)])
 
 
 def sample_of_space(
     space: Space,
     spectrum: Spectrum,
     kernel: Callable[..., Any],
+    levels: Levels,
     power: FloatArray,
     target: Draw,
     n: int,
@@ -175,20 +181,20 @@ def sample_of_space(
     DomainError
         If the spectrum is not that of the kernel on this space.
     """
-    levels = len(spectrum)
     points = random_inputs(space, n + 1, rng)
     components, values = target(points, rng)
-    table = level_table(space, levels - 1, kernel)
     weights = np.stack([spectrum.level_power, spectrum.level_power * spectrum.eigenvalues])
-    listed, squared = level_sums(table, weights, points[1:], points[1:])
+    listed, squared = level_sums(levels.table, weights, points[1:], points[1:])
     gram = gram_matrix(kernel, points[1:])
     _check_levels(gram, listed, spectrum, space)
     if values is None:
         values = components.sum(axis=0)
-        beyond = float(power[levels:].sum())
+        beyond = float(power[len(levels) :].sum())
         if beyond > 0:
             values = values + math.sqrt(beyond) * rng.standard_normal(n)
-    return Sample(gram, values, spectrum.eigenvalues, power[:levels], float(power.sum()), components, squared, listed)
+    return Sample(
+        gram, values, spectrum.eigenvalues, power[: len(levels)], float(power.sum()), components, squared, listed
+    )
 
 
 def held_out_sample(

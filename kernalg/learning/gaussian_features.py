@@ -18,7 +18,8 @@ from kernalg.errors import DomainError
 from kernalg.learning.experiments import gaussian_sample
 from kernalg.learning.measured import Measured
 from kernalg.learning.problem import learning_problem
-from kernalg.learning.regression import Progress, generator, kernel_ridge, reporter
+from kernalg.learning.regression import Progress, generator, kernel_ridge
+from kernalg.progress import reporter
 from kernalg.spectrum.spectrum import Spectrum
 
 

@@ -9,6 +9,7 @@ and :math:`f\mapsto E_z[\Phi_k(\cdot,z)f(z)]` projects on it. Tables hold :math:
 
 * sphere: :math:`Z_k=P_{k,d}(\rho)`, the zonal polynomial, :math:`\rho` the cosine (kernels of the cosine);
 * hypercube: the Krawtchouk polynomial of the cosine with value 1 at 1, :math:`N_k=\binom dk`;
+* product of spheres: the products of zonal polynomials, one level per multi-degree;
 * Gaussian inputs: :math:`\Phi_k` is the sum of :math:`h_\alpha(x)h_\alpha(x')` over all :math:`|\alpha|=k`, and by
   Mehler's formula in every coordinate, with s = x.x' and q = (|x|^2 + |x'|^2)/2 for variance 1,
 
@@ -24,13 +25,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from kernalg.checks import FloatArray, real_array
 from kernalg.errors import DomainError
-from kernalg.spectrum.spaces import Ball, GaussianInputs, Hypercube, ProductOfSpheres, Shells, Space, Sphere
+from kernalg.spectrum.spaces import Ball, GaussianInputs, Hypercube, ProductOfSpheres, Space, Sphere
 
 # Entries of a table held at a time.
 _TABLE = 2_000_000
@@ -75,53 +78,82 @@ def values_of(function: Callable[[FloatArray], Any], X: FloatArray) -> FloatArra
     return values
 
 
-def level_counts(space: Space, degree: int) -> list[int]:
-    """Dimensions of the levels 0, …, `degree`; DomainError for a space whose harmonics are not built in."""
-    # Imported here: experiments on data need neither the sphere nor the algebra behind its polynomials.
-    from kernalg.expansion.zonal import multiplicity
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The levels of a space up to some degree.
 
-    if isinstance(space, Sphere | Ball | Shells):
-        return [multiplicity(space.d, k) for k in range(degree + 1)]
-    if isinstance(space, Hypercube):
-        return [math.comb(space.d, k) for k in range(min(degree, space.d) + 1)]
-    if isinstance(space, GaussianInputs):
-        return [math.comb(space.d + k - 1, k) for k in range(degree + 1)]
-    raise DomainError(f"the harmonics of {space} are not built in: there are Sphere, Hypercube, GaussianInputs")
+    Attributes
+    ----------
+    counts : dimension N_k of each.
+    parities : 0 for levels of even functions, 1 for odd ones, under x -> -x.
+    beyond : dimension of the smallest level of the next degree; 1 if there is none.
+    table : the values Z_k (head of this file).
+    """
+
+    counts: tuple[int, ...]
+    parities: tuple[int, ...]
+    beyond: int
+    table: LevelTable
+
+    def __len__(self) -> int:
+        return len(self.counts)
 
 
-def level_table(space: Space, degree: int, kernel: Any = None) -> LevelTable:
-    """The table of the levels 0, …, `degree` of a space (head of this file).
+def levels_of(space: Space, degree: int, kernel: Any = None) -> Levels:
+    """The levels of the degrees 0, …, `degree` of a space.
 
     On Gaussian inputs these are the polynomials of each total degree, or the eigenfunctions of `kernel` if it is a
-    Gaussian kernel of distances. In a ball, and on shells, they are the harmonics of the direction.
+    Gaussian kernel of distances. In a ball, and on shells, they are the harmonics of the direction. On a product of
+    spheres there is one level per multi-degree of sum at most `degree`.
+
+    Raises
+    ------
+    DomainError
+        On Gaussian inputs of several variances, for the levels of a kernel.
     """
+    # Imported here: experiments on data need neither the sphere nor the algebra behind its polynomials.
+    from kernalg.expansion.zonal import multiplicity, zonal_table
+
+    if isinstance(space, ProductOfSpheres):
+        from kernalg.spectrum.product import multi_degrees
+
+        degrees = list(multi_degrees(len(space.dimensions), degree))
+        each = [[multiplicity(p, k) for k in range(degree + 2)] for p in space.dimensions]
+        return Levels(
+            tuple(math.prod(row[k] for row, k in zip(each, r, strict=True)) for r in degrees),
+            tuple(sum(r) % 2 for r in degrees),
+            min(row[degree + 1] for row in each),
+            _product_table(space, degree, degrees),
+        )
+    table: LevelTable
+    counts = [multiplicity(space.d, k) for k in range(degree + 2)] if space.d > 1 else []
     if isinstance(space, Hypercube):
-        return lambda a, b: _krawtchouk_table(min(degree, space.d), space.d, _cosines(a, b))
-    if isinstance(space, Sphere | Ball | Shells):
-        from kernalg.expansion.zonal import zonal_table
+        degree = min(degree, space.d)
+        counts = [math.comb(space.d, k) or 1 for k in range(degree + 2)]
+        d = space.d
 
-        return lambda a, b: zonal_table(degree, space.d, _cosines(a, b))
-    if isinstance(space, GaussianInputs):
-        counts = np.array([float(m) for m in level_counts(space, degree)])[:, None, None]
-        if hasattr(kernel, "squared_length"):
-            if isinstance(space.variance, tuple):
-                raise DomainError(
-                    f"{kernel} has levels by degree for coordinates of one variance, and these are {space}"
-                )
-            a, b = 1 / (4 * float(space.variance)), 1 / (2 * float(kernel.squared_length))
-            c = math.sqrt(a * a + 2 * a * b)
+        def table(a: FloatArray, b: FloatArray) -> FloatArray:
+            return _krawtchouk_table(degree, d, _cosines(a, b))
+    elif isinstance(space, GaussianInputs):
+        counts = [math.comb(space.d + k - 1, k) for k in range(degree + 2)]
+        table = _gaussian_table(space, counts[:-1], kernel)
+    else:
+        d = space.d
 
-            def functions(x: FloatArray, y: FloatArray) -> FloatArray:
-                def damping(z: FloatArray) -> FloatArray:
-                    return (c / a) ** (space.d / 4) * np.exp(-(c - a) * np.einsum("ij,ij->i", z, z))
+        def table(a: FloatArray, b: FloatArray) -> FloatArray:
+            return zonal_table(degree, d, _cosines(a, b))
 
-                scale = 2 * math.sqrt(c)
-                return _hermite_table(degree, scale * x, scale * y) / counts * np.outer(damping(x), damping(y))
+    return Levels(tuple(counts[:-1]), tuple(k % 2 for k in range(degree + 1)), counts[-1], table)
 
-            return functions
-        deviations = np.array([math.sqrt(v) for v in space.variances])
-        return lambda x, y: _hermite_table(degree, x / deviations, y / deviations) / counts
-    raise DomainError(f"the harmonics of {space} are not built in: there are Sphere, Hypercube, GaussianInputs")
+
+def degree_of(space: Space, count: int) -> int:
+    """The degree up to which a space has `count` levels, or the next larger one."""
+    if not isinstance(space, ProductOfSpheres):
+        return count - 1
+    w, degree = len(space.dimensions), 0
+    while math.comb(degree + w, w) < count:
+        degree += 1
+    return degree
 
 
 def level_sums(table: LevelTable, weights: FloatArray, A: FloatArray, B: FloatArray) -> FloatArray:
@@ -138,6 +170,44 @@ def _cosines(a: FloatArray, b: FloatArray) -> FloatArray:
     norms = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
     cosines: FloatArray = np.clip(a @ b.T / norms, -1, 1)
     return cosines
+
+
+def _product_table(space: ProductOfSpheres, degree: int, degrees: list[tuple[int, ...]]) -> LevelTable:
+    from kernalg.expansion.zonal import zonal_table
+
+    ends = np.cumsum([0, *space.dimensions])
+    blocks = [slice(first, last) for first, last in pairwise(ends)]
+
+    def table(a: FloatArray, b: FloatArray) -> FloatArray:
+        each = [
+            zonal_table(degree, p, _cosines(a[:, block], b[:, block]))
+            for p, block in zip(space.dimensions, blocks, strict=True)
+        ]
+        values = np.ones((len(degrees), len(a), len(b)))
+        for row, r in zip(values, degrees, strict=True):
+            for zonal, k in zip(each, r, strict=True):
+                row *= zonal[k]
+        return values
+
+    return table
+
+
+def _gaussian_table(space: GaussianInputs, counts: list[int], kernel: Any) -> LevelTable:
+    degree, sizes = len(counts) - 1, np.array([float(m) for m in counts])[:, None, None]
+    if not hasattr(kernel, "squared_length"):
+        deviations = np.array([math.sqrt(v) for v in space.variances])
+        return lambda x, y: _hermite_table(degree, x / deviations, y / deviations) / sizes
+    if isinstance(space.variance, tuple):
+        raise DomainError(f"{kernel} has levels by degree for coordinates of one variance, and these are {space}")
+    a, b = 1 / (4 * float(space.variance)), 1 / (2 * float(kernel.squared_length))
+    c = math.sqrt(a * a + 2 * a * b)
+    scale = 2 * math.sqrt(c)
+
+    def damping(z: FloatArray) -> FloatArray:
+        values: FloatArray = (c / a) ** (space.d / 4) * np.exp(-(c - a) * np.einsum("ij,ij->i", z, z))
+        return values
+
+    return lambda x, y: _hermite_table(degree, scale * x, scale * y) / sizes * np.outer(damping(x), damping(y))
 
 
 def _krawtchouk_table(degree: int, d: int, t: FloatArray) -> FloatArray:

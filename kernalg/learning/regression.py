@@ -6,7 +6,6 @@ predicted curve, is in `kernalg.learning.simulation`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +18,14 @@ from kernalg.checks import FloatArray, real_number, real_vector, whole_number
 from kernalg.errors import DomainError
 from kernalg.learning.estimators import cholesky, solve_with_estimates
 from kernalg.learning.experiments import HeldOutSample, Sample, sample_of_space, truncation, zonal_target
-from kernalg.learning.levels import level_counts, level_table
+from kernalg.learning.levels import levels_of
 from kernalg.learning.measured import Measured, MeasuredCurve
+from kernalg.progress import Report, reporter
 from kernalg.spectrum.empirical import gram_matrix, targets
 from kernalg.spectrum.spaces import Sphere
 from kernalg.spectrum.spectrum import Spectrum
 
-Progress = Callable[[int, int, str], None] | bool | None
+Progress = Report | bool | None
 
 
 def kernel_ridge(K_train: ArrayLike, y: ArrayLike, ridge: float) -> FloatArray:
@@ -127,19 +127,20 @@ def measured_curve_on_sphere(
     ridge, noise = real_number("ridge", ridge, minimum=0.0), real_number("noise", noise, minimum=0.0)
     if not isinstance(spectrum, Spectrum):
         raise DomainError(f"a Spectrum is needed, not {type(spectrum).__name__}")
-    space, levels = Sphere(d), len(spectrum)
-    counts = level_counts(space, levels)
-    for k, (given, true) in enumerate(zip(spectrum.multiplicities, counts, strict=False)):
+    space, levels = Sphere(d), levels_of(Sphere(d), len(spectrum) - 1)
+    for k, (given, true) in enumerate(zip(spectrum.multiplicities, levels.counts, strict=True)):
         if given != true:
             raise DomainError(f"level {k} of the spectrum has multiplicity {given}, degree {k} on S^{d - 1} has {true}")
     given_power = real_vector("power", power, minimum=0.0)
-    if len(given_power) > levels:
-        raise DomainError(f"power has {len(given_power)} degrees, the spectrum {levels}: compute it to a higher degree")
-    padded = np.append(given_power, np.zeros(levels - len(given_power)))
-    target = zonal_target(level_table(space, levels - 1), padded, counts[:-1])
+    if len(given_power) > len(levels):
+        raise DomainError(
+            f"power has {len(given_power)} degrees, the spectrum {len(levels)}: compute it to a higher degree"
+        )
+    padded = np.append(given_power, np.zeros(len(levels) - len(given_power)))
+    target = zonal_target(levels, padded)
     runs = run_experiments(
-        lambda size, rng: sample_of_space(space, spectrum, kernel, padded, target, size, rng),
-        sizes, ridge=ridge, noise=noise, draws=draws, seed=seed, beyond=counts[-1], progress=progress,
+        lambda size, rng: sample_of_space(space, spectrum, kernel, levels, padded, target, size, rng),
+        sizes, ridge=ridge, noise=noise, draws=draws, seed=seed, beyond=levels.beyond, progress=progress,
     )  # fmt: skip
     return MeasuredCurve(
         n=np.array(sizes, dtype=np.float64),
@@ -289,12 +290,3 @@ def sample_sizes(n: int | Iterable[int]) -> list[int]:
 def generator(seed: int, n: int, draw: int) -> np.random.Generator:
     """The random numbers of one draw, which depend on these three numbers alone."""
     return np.random.default_rng(np.random.SeedSequence(whole_number("seed", seed, 0), spawn_key=(n, draw)))
-
-
-def reporter(progress: Progress) -> Callable[[int, int, str], None]:
-    """What `progress=` means: True prints lines, False or None nothing, a callable itself."""
-    if callable(progress):
-        return progress
-    if progress is True:
-        return lambda done, total, label: print(f"{done}/{total} {label}", file=sys.stderr)
-    return lambda done, total, label: None

@@ -28,11 +28,11 @@ from kernalg.learning.experiments import (
     sample_of_space,
     zonal_target,
 )
-from kernalg.learning.levels import level_counts, level_table
+from kernalg.learning.levels import Levels, degree_of, levels_of
 from kernalg.learning.measured import Measured
 from kernalg.learning.regression import Progress, run_experiments, sample_sizes
 from kernalg.learning.targets import ProfileTarget, profile_function
-from kernalg.spectrum.spaces import SPACE_TYPES, GaussianInputs, Hypercube, Space, Sphere
+from kernalg.spectrum.spaces import SPACE_TYPES, GaussianInputs, Hypercube, ProductOfSpheres, Space, Sphere
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
@@ -334,17 +334,17 @@ def _sampler(
             name, f"{held_out} held-out points per draw", 1,
         )  # fmt: skip
 
-    counts = _checked_counts(space, spectrum, kernel)
-    draw, words = _draw(space, spectrum, kernel, power, target, counts[: len(spectrum)])
+    levels = _checked_levels(space, spectrum, kernel)
+    draw, words = _draw(space, levels, power, target)
     return (
-        lambda n, rng: sample_of_space(space, spectrum, kernel, power, draw, n, rng),
-        words, "exact risk", counts[-1],
+        lambda n, rng: sample_of_space(space, spectrum, kernel, levels, power, draw, n, rng),
+        words, "exact risk", levels.beyond,
     )  # fmt: skip
 
 
-def _checked_counts(space: Space, spectrum: Spectrum, kernel: Any) -> list[int]:
-    """Dimensions of the levels of the spectrum and of the next, if these are the levels that are built in."""
-    exact = isinstance(space, Sphere | Hypercube) or (
+def _checked_levels(space: Space, spectrum: Spectrum, kernel: Any) -> Levels:
+    """The levels that are built in, if they are those of the spectrum."""
+    exact = isinstance(space, Sphere | Hypercube | ProductOfSpheres) or (
         isinstance(space, GaussianInputs)
         and hasattr(kernel, "squared_length")
         and not isinstance(space.variance, tuple)
@@ -354,26 +354,21 @@ def _checked_counts(space: Space, spectrum: Spectrum, kernel: Any) -> list[int]:
             f"the eigenfunctions of this kernel on {space} are not built in: give target= as a function f(X), and its "
             "power to learning_curve"
         )
-    levels = len(spectrum)
-    counts = level_counts(space, levels)
-    if list(spectrum.multiplicities) != counts[:levels]:
+    levels = levels_of(space, degree_of(space, len(spectrum)), kernel)
+    if spectrum.multiplicities != levels.counts:
         raise DomainError(
-            f"the multiplicities of the spectrum are {list(spectrum.multiplicities)[:6]}…, those of the degrees on "
-            f"{space} {counts[:levels][:6]}…: levels must be the degrees 0, 1, 2, …"
+            f"the multiplicities of the spectrum are {list(spectrum.multiplicities)[:6]}…, those of the levels of "
+            f"{space} {list(levels.counts)[:6]}…: all levels must be listed, degree by degree"
         )
-    return counts if len(counts) > levels else [*counts, 1]
+    return levels
 
 
-def _draw(
-    space: Any, spectrum: Spectrum, kernel: Any, power: FloatArray, target: Any, counts: list[int]
-) -> tuple[Draw, str]:
-    levels = len(spectrum)
-    table = level_table(space, levels - 1, kernel)
-    listed = power[:levels]
+def _draw(space: Space, levels: Levels, power: FloatArray, target: Any) -> tuple[Draw, str]:
+    listed = power[: len(levels)]
     if target == "zonal":
-        return zonal_target(table, listed, counts), "zonal"
+        return zonal_target(levels, listed), "zonal"
     if target == "random":
-        return random_target(space, table, listed, counts), "random"
+        return random_target(space, levels, listed), "random"
     if target == "parity":
         if not isinstance(space, Hypercube):
             raise DomainError(f"parities are functions on the hypercube, and the space is {space}")
@@ -383,16 +378,16 @@ def _draw(
             f"target={target!r} on {space}: give {', '.join(map(repr, _KINDS))}, a function f(X), or on the sphere and "
             "the hypercube a formula in rho"
         )
-    profile: ProfileTarget = profile_function(target, space, levels - 1)
+    profile: ProfileTarget = profile_function(target, space, len(levels) - 1)
     own = np.append(profile.coefficients**2, profile.beyond)
-    asked = np.append(listed, power[levels:].sum())
+    asked = np.append(listed, power[len(levels) :].sum())
     if np.abs(own - asked).max() > 1e-6 * own.sum() + 10 * profile.errors.max():
         raise DomainError(
             f"the power of {target} begins with {own[:6].round(6).tolist()}, that of the curve with "
             f"{asked[:6].round(6).tolist()}: "
             "predict with learning_curve(spectrum, target_power(formula, space, degree).power, …)"
         )
-    return profile_target(profile.values, profile.coefficients, table, counts), str(target)
+    return profile_target(profile.values, profile.coefficients, levels), str(target)
 
 
 def _prediction(curve: LearningCurve, n: int | Iterable[int] | None) -> LearningCurve:

@@ -31,7 +31,7 @@ from kernalg.checks import FloatArray, real_array, real_vector, whole_number
 from kernalg.compiled.elementwise import elementwise
 from kernalg.errors import DomainError
 from kernalg.formula import parse
-from kernalg.learning.levels import level_counts, level_table, random_inputs, values_of
+from kernalg.learning.levels import levels_of, random_inputs, values_of
 from kernalg.spectrum.spaces import SPACE_TYPES, GaussianInputs, Hypercube, Space, Sphere
 from kernalg.spectrum.tables import html_table, text_table
 from kernalg.symbols import rho
@@ -107,7 +107,8 @@ def target_power(
         f(X) that gives one number per row.
     space : Space
         The levels are the degrees of the harmonics; on Gaussian inputs, the total degrees of Hermite polynomials in
-        the standardised coordinates; in balls and on shells, the degrees of the harmonics of the direction.
+        the standardised coordinates; in balls and on shells, the degrees of the harmonics of the direction; on
+        products of spheres the multi-degrees, in the order of the spectrum.
     degree : int
         Largest degree; take that of the spectrum.
     kernel : optional
@@ -354,18 +355,17 @@ def _power_of_pairs(
     X = random_inputs(space, samples, rng)
     there, opposite = values_of(function, X), values_of(function, -X)
     parts = (there + opposite) / 2, (there - opposite) / 2
-    counts = np.array([float(m) for m in level_counts(space, degree)])
-    table = level_table(space, degree, kernel)
-    levels = len(counts)
-    rows = np.zeros((levels, samples))
-    squares = np.zeros(levels)
-    panel = max(1, _TABLE // (levels * samples))
+    levels = levels_of(space, degree, kernel)
+    counts, parities = np.array([float(m) for m in levels.counts]), np.array(levels.parities)
+    rows = np.zeros((len(levels), samples))
+    squares = np.zeros(len(levels))
+    panel = max(1, _TABLE // (len(levels) * samples))
     for start in range(0, samples, panel):
         chosen = np.arange(start, min(start + panel, samples))
-        functions = table(X[chosen], X) * counts[:, None, None]
+        functions = levels.table(X[chosen], X) * counts[:, None, None]
         functions[:, np.arange(len(chosen)), chosen] = 0.0
-        for k in range(levels):
-            f = parts[k % 2]
+        for k, parity in enumerate(parities):
+            f = parts[parity]
             rows[k, chosen] = f[chosen] * (functions[k] @ f)
             squares[k] += float(f[chosen] ** 2 @ (functions[k] ** 2 @ f**2))
     means = rows / (samples - 1)

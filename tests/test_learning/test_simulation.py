@@ -18,6 +18,7 @@ from kernalg.learning.regression import generator, kernel_ridge
 from kernalg.learning.simulation import Simulation, _sampler, simulate
 from kernalg.learning.targets import target_power
 from kernalg.network.dot_product import dot_product_kernel
+from kernalg.network.product_kernel import product_kernel
 from kernalg.network.radial_basis import rbf_kernel
 from kernalg.spectrum.of_kernel import spectrum
 from kernalg.spectrum.spaces import Ball, GaussianInputs, Hypercube, ProductOfSpheres, Sphere
@@ -158,6 +159,7 @@ def test_the_gaussian_feature_risk_by_its_coefficients():
         (Hypercube(20), EXP, 20, "parity", [40, 120]),
         (Hypercube(20), EXP, 20, "rho + rho**2", [40]),
         (GaussianInputs(10), rbf_kernel(10), 10, "random", [60]),
+        (ProductOfSpheres([12, 15]), product_kernel("exp((rho1 + rho2)/2 + rho1*rho2)", [12, 15]), 5, "random", [60]),
     ],
 )
 def test_experiments_agree_with_predictions(space, kernel, degree, target, n):
@@ -243,7 +245,7 @@ def test_a_simulation_shows_itself_and_round_trips():
 
 
 def test_sample_sizes():
-    many = learning_curve(SMALL, [1.0], n=range(0, 200), noise=0.1)
+    many = learning_curve(SMALL, [1.0], n=range(200), noise=0.1)
     assert simulate(many, draws=1).n.tolist() == [1, 29, 58, 86, 114, 142, 171, 199]
     other = simulate(many, n=[7, 10], draws=1)
     assert other.predicted.test_mse == pytest.approx(learning_curve(SMALL, [1.0], n=[7, 10], noise=0.1).test_mse)
@@ -264,7 +266,7 @@ def test_sample_sizes():
         (Sphere(6), None, {"target": "random"}, "give the kernel"),
         ("words", EXP, {}, "Gaussian-feature model"),
         (Ball(6), EXP, {}, "not built in"),
-        (ProductOfSpheres([3, 3]), EXP, {}, "not built in"),
+        (ProductOfSpheres([3, 3]), EXP, {}, "multiplicities"),
         (Hypercube(7), EXP, {}, "multiplicities"),
         (Sphere(6), EXP, {"draws": 0}, "draws"),
         (Sphere(6), EXP, {"seed": -1}, "seed"),

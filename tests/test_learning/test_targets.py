@@ -11,7 +11,7 @@ from scipy.special import eval_legendre, roots_hermitenorm, roots_legendre
 from kernalg.errors import DomainError
 from kernalg.expansion.cube import krawtchouk
 from kernalg.expansion.zonal import multiplicity, zonal_table
-from kernalg.learning.levels import level_counts, level_sums, level_table, random_inputs
+from kernalg.learning.levels import degree_of, level_sums, levels_of, random_inputs
 from kernalg.learning.targets import profile_function, target_power
 from kernalg.network.radial_basis import rbf_kernel
 from kernalg.spectrum.gaussian_inputs import gaussian_spectrum
@@ -61,8 +61,9 @@ def test_random_inputs_lie_on_their_space():
     assert {round(float(v), 9) for v in norms} == {3.0, 12.0}
 
 
-def assert_projectors(table, counts, X, weights, test_points):
+def assert_projectors(levels, X, weights, test_points):
     """E_z[Phi_k(x, z) Phi_l(z, y)] = delta_kl Phi_k(x, y)."""
+    table, counts = levels.table, levels.counts
     sizes = np.array(counts, dtype=float)[:, None, None]
     left, right = table(test_points, X) * sizes, table(X, test_points) * sizes
     among = table(test_points, test_points) * sizes
@@ -74,43 +75,49 @@ def assert_projectors(table, counts, X, weights, test_points):
 
 def test_levels_of_the_cube_are_projectors():
     X = corners(6)
-    assert_projectors(level_table(Hypercube(6), 9), level_counts(Hypercube(6), 9), X, np.full(64, 1 / 64), X[:5])
+    assert_projectors(levels_of(Hypercube(6), 9), X, np.full(64, 1 / 64), X[:5])
     for j in (3, 17):
         t = np.array([[(40 - 2 * j) / 40]])
         a, b = np.ones((1, 40)), np.ones((1, 40))
         b[0, :j] = -1
         assert t == a @ b.T / 40
         exact = [v / math.comb(40, k) for k, v in enumerate(krawtchouk(40, 40, j))]
-        np.testing.assert_allclose(level_table(Hypercube(40), 40)(a, b)[:, 0, 0], exact, atol=1e-9)
+        np.testing.assert_allclose(levels_of(Hypercube(40), 40).table(a, b)[:, 0, 0], exact, atol=1e-9)
 
 
 def test_levels_of_gaussian_inputs_are_projectors():
     X, weights = hermite_grid(2, 24)
     points = np.random.default_rng(3).standard_normal((4, 2))
-    counts = level_counts(GaussianInputs(2), 5)
-    assert counts == [1, 2, 3, 4, 5, 6]
-    assert_projectors(level_table(GaussianInputs(2), 5), counts, X, weights, points)
+    levels = levels_of(GaussianInputs(2), 5)
+    assert levels.counts == (1, 2, 3, 4, 5, 6) and levels.beyond == 7
+    assert_projectors(levels, X, weights, points)
     stretch = np.array([0.5, 3.0])
-    assert_projectors(level_table(GaussianInputs(2, ["1/4", 9]), 5), counts, X * stretch, weights, points * stretch)
+    assert_projectors(levels_of(GaussianInputs(2, ["1/4", 9]), 5), X * stretch, weights, points * stretch)
 
 
 def test_levels_of_the_gaussian_kernel_are_its_eigenfunctions():
     K, space = rbf_kernel(2), GaussianInputs(3, "1/2")
     spectrum = gaussian_spectrum(K, space, 30, None, False)
     points = random_inputs(space, 6, np.random.default_rng(4))
-    table = level_table(space, 30, K)
+    table = levels_of(space, 30, K).table
     np.testing.assert_allclose(level_sums(table, spectrum.level_power[None], points, points)[0], K(points), atol=1e-13)
     X, weights = hermite_grid(3, 40)
-    low = level_table(space, 3, K)
-    assert_projectors(low, level_counts(space, 3), X * math.sqrt(0.5), weights, points)
+    assert_projectors(levels_of(space, 3, K), X * math.sqrt(0.5), weights, points)
     with pytest.raises(DomainError, match="one variance"):
-        level_table(GaussianInputs(2, [1, 2]), 3, K)
+        levels_of(GaussianInputs(2, [1, 2]), 3, K)
 
 
-def test_spaces_without_levels_are_refused():
-    for function in (level_table, level_counts):
-        with pytest.raises(DomainError, match="not built in"):
-            function(ProductOfSpheres([2, 3]), 3)
+def test_levels_of_a_product_are_projectors():
+    space = ProductOfSpheres([2, 3])
+    levels = levels_of(space, 3)
+    assert levels.counts[:6] == (1, 2, 3, 2, 6, 5) and levels.parities[:6] == (0, 1, 1, 0, 0, 0)
+    assert levels.beyond == 2 and degree_of(space, len(levels)) == 3
+    angles = 2 * np.pi * np.arange(12) / 12
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    heights, weights = roots_legendre(8)
+    sphere = [np.r_[math.sqrt(1 - h * h) * c, h] for h in heights for c in circle]
+    X = np.array([np.r_[math.sqrt(2) * c, math.sqrt(3) * s] for c in circle for s in sphere])
+    assert_projectors(levels, X, np.tile(np.repeat(weights / 24, 12), 12) / 12, X[[3, 100, 700]])
 
 
 # -- functions of one cosine ------------------------------------------------------------------------------------------
@@ -178,9 +185,9 @@ def test_polynomials_on_gaussian_inputs():
     X = X * [0.5, 3]
     values = X[:, 0] * X[:, 1] ** 2 - X[:, 0] + X[:, 1] ** 2
     assert target.estimates.sum() == pytest.approx(weights @ values**2)
-    table = level_table(space, 3)
-    for k, count in enumerate(level_counts(space, 3)):
-        projected = (weights * values) @ (table(X, X)[k] * count) @ (weights * values)
+    levels = levels_of(space, 3)
+    for k, count in enumerate(levels.counts):
+        projected = (weights * values) @ (levels.table(X, X)[k] * count) @ (weights * values)
         assert target.estimates[k] == pytest.approx(projected, abs=1e-10)
 
 
@@ -189,7 +196,8 @@ def test_polynomials_on_gaussian_inputs():
 
 def assert_estimates(function, space, exact, **options):
     """Unbiased with honest errors, over a few seeds."""
-    runs = [target_power(function, space, len(exact) - 2, seed=seed, **options) for seed in range(12)]
+    degree = degree_of(space, len(exact) - 1)
+    runs = [target_power(function, space, degree, seed=seed, **options) for seed in range(12)]
     estimates = np.array([r.estimates for r in runs])
     errors = np.array([r.errors for r in runs])
     mean, spread = estimates.mean(axis=0), estimates.std(axis=0, ddof=1)
@@ -212,6 +220,9 @@ def test_estimates_on_the_sphere():
 
 def test_estimates_on_gaussian_inputs_and_a_large_cube():
     assert_estimates(lambda X: X[:, 0] * X[:, 1] + X[:, 2], GaussianInputs(3), [0, 1, 1, 0, 0], samples=400)
+    assert_estimates(
+        lambda X: X[:, 0] * X[:, 2] + X[:, 3], ProductOfSpheres([2, 3]), [0, 0, 1, 0, 1, 0, 0], samples=400
+    )
     assert_estimates(lambda X: X[:, 0] * X[:, 1] + X[:, 2], Hypercube(18), [0, 1, 1, 0], samples=400)
 
 
@@ -224,7 +235,7 @@ def test_directions_in_a_ball():
 
 def test_levels_of_a_kernel():
     K, space = rbf_kernel(4), GaussianInputs(2)
-    table, pole = level_table(space, 3, K), np.array([[0.5, -1.0]])
+    table, pole = levels_of(space, 3, K).table, np.array([[0.5, -1.0]])
 
     def eigenfunction(X):
         return 4 * table(X, pole)[3, :, 0] / math.sqrt(4 * table(pole, pole)[3, 0, 0])
@@ -251,7 +262,7 @@ def test_targets_show_themselves():
         (lambda X: X, Sphere(3), "shape"),
         (lambda X: X[:, 0] * math.nan, Sphere(3), "finite"),
         (lambda X: X[:2, 0], Hypercube(3), "one number per row"),
-        (lambda X: X[:, 0], ProductOfSpheres([2, 2]), "not built in"),
+        ("rho", ProductOfSpheres([2, 2]), "sphere or the hypercube"),
         ("rho", "sphere", "space"),
     ],
 )
