@@ -101,8 +101,9 @@ def derive() -> Derivation:
         constant(d + 2 * k) * sp.gamma(d / 2) / sp.gamma(d / 2 + k),
         because=(
             r"$k$ integrations by parts move the derivatives onto $K$ (the boundary terms vanish for the kernels "
-            r"here), and the constant is that of dimension $d + 2k$: $\lambda_k[K] = \frac{\Gamma(d/2)}{2^k \Gamma(d/2+k)} "
-            r"E_{d+2k}[K^{(k)}]$, the mean under the density of dimension $d + 2k$"
+            r"here), and the constant is that of dimension $d + 2k$: "
+            r"$\lambda_k[K] = \frac{\Gamma(d/2)}{2^k \Gamma(d/2+k)} E_{d+2k}[K^{(k)}]$, the mean under the "
+            r"density of dimension $d + 2k$"
         ),
         check="symbolic",
     )
