@@ -39,6 +39,7 @@ _MOST_COEFFICIENTS = 2048
 _MOST_TERMS = 20_000_000
 _COST_OF_VALUE = 50
 _ATTEMPTS = 9
+_MOST_DEGREES = 2000
 _PIECES = 64
 
 _Found = dict[int, tuple[arb, str]]
@@ -51,6 +52,8 @@ def cube_spectrum(K: Any, space: Hypercube, degree: int, digits: int | None, exa
     """
     d = space.d
     degree = min(degree, d)
+    if degree > _MOST_DEGREES:
+        raise DomainError(f"degree={degree}: at most {_MOST_DEGREES} degrees are computed.")
     profile = profile_of(K)
     multiplicities = [math.comb(d, k) for k in range(degree + 1)]
     if exact:

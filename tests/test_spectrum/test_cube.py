@@ -18,7 +18,7 @@ from scipy.linalg import hadamard
 import kernalg as ka
 from kernalg.enclosure.balls import ball_function, enclose, has_digits, precision, to_float
 from kernalg.errors import DomainError, PrecisionError
-from kernalg.expansion.cube import cube_from_taylor, exponential_eigenvalue, krawtchouk, walk_counts, weighted_sums
+from kernalg.expansion.cube import cube_exponential, cube_from_taylor, krawtchouk, walk_counts, weighted_sums
 from kernalg.network.radial_basis import rbf_kernel
 from kernalg.spectrum.cube import eigenvalues_by_krawtchouk, eigenvalues_by_series
 from kernalg.spectrum.of_kernel import spectrum
@@ -107,12 +107,12 @@ def test_exponential_closed_form(d, degree, b):
     for k in {0, 1, degree // 2, degree}:
         exact = to_float(enclose(lambda b, d=d, k=k: (b / d).sinh() ** k * (b / d).cosh() ** (d - k), [b], 40), 40)
         assert abs(s.exact[k] / exact - 1) < sp.Float("1e-30", 30)
-        assert abs(exponential_eigenvalue(b, d, k).evalf(20) / exact - 1) < sp.Float("1e-15", 30)
+        assert abs(cube_exponential(b, d, k).evalf(20) / exact - 1) < sp.Float("1e-15", 30)
 
 
 def test_exponential_as_a_formula():
     b, d, k = sp.symbols("b d k", positive=True)
-    assert exponential_eigenvalue(b, d, k) == sp.sinh(b / d) ** k * sp.cosh(b / d) ** (d - k)
+    assert cube_exponential(b, d, k) == sp.sinh(b / d) ** k * sp.cosh(b / d) ** (d - k)
 
 
 @pytest.mark.parametrize("K", [ka.dot_product_kernel("exp(rho)"), relu_tangent(1), relu_tangent(3)])
@@ -277,6 +277,8 @@ def test_distances_on_the_cube():
 def test_degrees_end_at_the_dimension():
     s = spectrum(relu_tangent(3), Hypercube(5), degree=50)
     assert len(s) == 6 and s.multiplicities == (1, 5, 10, 10, 5, 1)
+    with pytest.raises(DomainError, match="at most 2000 degrees"):
+        spectrum(relu_tangent(3), Hypercube(3000), degree=2500)
     s = spectrum(ka.dot_product_kernel("exp(rho)"), Hypercube(1), degree=3)
     assert np.allclose(s.eigenvalues, [math.cosh(1), math.sinh(1)], rtol=1e-15)
 
