@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _OPTIMAL = "optimal"
 _LARGEST_EXPERIMENT = 1000
 _EXPERIMENTS = 8
-_EXPERIMENT_SPACES = ("sphere", "circle", "cube")
+_EXPERIMENT_SPACES = ("sphere", "circle", "cube", "product")
 _COLUMNS = ("kappa", "learnability_sum", "overfitting", "bias", "variance", "excess_mse", "train_mse", "test_mse")
 
 
@@ -147,7 +147,7 @@ def _experiment_sizes(arguments: argparse.Namespace, n: FloatArray) -> list[int]
         raise DomainError("--simulate needs one ridge for all n: take one of those that --ridge optimal prints")
     if arguments.space not in _EXPERIMENT_SPACES and not (arguments.space == "gaussian" and arguments.kind == "rbf"):
         raise DomainError(
-            "--simulate draws targets on the sphere, the circle and the cube, and on gaussian inputs for --kind rbf, "
+            "--simulate draws targets on spheres, their products and the cube, and on gaussian inputs for --kind rbf, "
             f"not for this kernel on --space {arguments.space}: in Python, curve.simulate(K, target=f) takes a function"
         )
     if arguments.simulate_n is not None:
