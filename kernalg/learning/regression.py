@@ -1,18 +1,13 @@
-r"""Learning curves measured by experiment: kernel ridge regression on the sphere with its exact risk, and on data.
+"""Learning curves measured by experiment: kernel ridge regression on the sphere with its exact risk, and on data.
 
-On the sphere the risk needs no test set. With :math:`K(\xi)=\sum_k N\lambda_k P_k(\xi)`, the predictor
-:math:`\hat f(x)=\sum_i\alpha_i K(\langle x,x_i\rangle/d)` and the target :math:`f(x)=\sum_k\sqrt{p_k N}\,
-P_k(\langle x,z\rangle/d)` of power :math:`p_k` in degree k, the reproducing property of the zonal polynomials gives
-
-.. math:: E\hat f^2=\alpha^\top G\alpha,\; G_{ij}=\sum_k N\lambda_k^2P_k(\langle x_i,x_j\rangle/d),\qquad
-          E\hat ff=\sum_i\alpha_i\sum_k\lambda_k\sqrt{p_kN}\,P_k(\langle x_i,z\rangle/d),\qquad Ef^2=\sum_k p_k.
+How the risk is known exactly is said in `kernalg.learning.experiments`; every space, and the comparison with a
+predicted curve, is in `kernalg.learning.simulation`.
 """
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,14 +17,15 @@ from numpy.typing import ArrayLike
 from kernalg.checks import FloatArray, real_number, real_vector, whole_number
 from kernalg.errors import DomainError
 from kernalg.learning.estimators import cholesky, solve_with_estimates
+from kernalg.learning.experiments import HeldOutSample, Sample, sample_of_space, truncation, zonal_target
+from kernalg.learning.levels import levels_of
 from kernalg.learning.measured import Measured, MeasuredCurve
+from kernalg.progress import Report, reporter
 from kernalg.spectrum.empirical import gram_matrix, targets
+from kernalg.spectrum.spaces import Sphere
 from kernalg.spectrum.spectrum import Spectrum
 
-Progress = Callable[[int, int, str], None] | bool | None
-
-# Entries of a table of zonal polynomials held at a time.
-_TABLE = 2_000_000
+Progress = Report | bool | None
 
 
 def kernel_ridge(K_train: ArrayLike, y: ArrayLike, ridge: float) -> FloatArray:
@@ -126,55 +122,83 @@ def measured_curve_on_sphere(
     DomainError
         If a value is out of range, or the spectrum is not that of the kernel on this sphere.
     """
-    sizes = _sizes(n)
-    draws, seed = whole_number("draws", draws, 1), whole_number("seed", seed, 0)
+    sizes = sample_sizes(n)
     d = whole_number("dimension", dimension, 2)
     ridge, noise = real_number("ridge", ridge, minimum=0.0), real_number("noise", noise, minimum=0.0)
     if not isinstance(spectrum, Spectrum):
         raise DomainError(f"a Spectrum is needed, not {type(spectrum).__name__}")
-    levels = len(spectrum)
-    # Imported here: measurements on data need neither the sphere nor the algebra behind its polynomials.
-    from kernalg.expansion.zonal import multiplicity, zonal_table
-
-    counts = [multiplicity(d, k) for k in range(levels)]
-    for k, (given, true) in enumerate(zip(spectrum.multiplicities, counts, strict=True)):
+    space, levels = Sphere(d), levels_of(Sphere(d), len(spectrum) - 1)
+    for k, (given, true) in enumerate(zip(spectrum.multiplicities, levels.counts, strict=True)):
         if given != true:
             raise DomainError(f"level {k} of the spectrum has multiplicity {given}, degree {k} on S^{d - 1} has {true}")
     given_power = real_vector("power", power, minimum=0.0)
-    if len(given_power) > levels:
-        raise DomainError(f"power has {len(given_power)} degrees, the spectrum {levels}: compute it to a higher degree")
-    target = np.append(given_power, np.zeros(levels - len(given_power)))
-    amplitude = np.sqrt(target) * np.array([math.sqrt(m) for m in counts])
-    beyond = multiplicity(d, levels)
-
-    test, train, bound = (np.empty((len(sizes), draws)) for _ in range(3))
-    report = _reporter(progress)
-    for row, size in enumerate(sizes):
-        for draw in range(draws):
-            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(size, draw)))
-            points = rng.standard_normal((size + 1, d))
-            points *= math.sqrt(d) / np.linalg.norm(points, axis=1, keepdims=True)
-            pole, X = points[0], points[1:]
-            zonal = zonal_table(levels - 1, d, np.clip(X @ pole / d, -1, 1))
-            labels = amplitude @ zonal + math.sqrt(noise) * rng.standard_normal(size)
-            gram = gram_matrix(kernel, X)
-            alpha = kernel_ridge(gram, labels, ridge)
-            risk, listed = exact_risk(spectrum, target, X, alpha, pole)
-            tail = _tail_beyond(gram, listed, spectrum.trace)
-            test[row, draw] = risk + noise
-            train[row, draw] = float(((labels - gram @ alpha) ** 2).mean())
-            # Each degree beyond has N lambda <= tail, and G there is at most max(lambda) times the kernel there.
-            bound[row, draw] = tail / beyond * max(float(alpha @ (gram - listed) @ alpha), 0.0)
-            report(row * draws + draw + 1, len(sizes) * draws, f"n = {size}")
+    if len(given_power) > len(levels):
+        raise DomainError(
+            f"power has {len(given_power)} degrees, the spectrum {len(levels)}: compute it to a higher degree"
+        )
+    padded = np.append(given_power, np.zeros(len(levels) - len(given_power)))
+    target = zonal_target(levels, padded)
+    runs = run_experiments(
+        lambda size, rng: sample_of_space(space, spectrum, kernel, levels, padded, target, size, rng),
+        sizes, ridge=ridge, noise=noise, draws=draws, seed=seed, beyond=levels.beyond, progress=progress,
+    )  # fmt: skip
     return MeasuredCurve(
         n=np.array(sizes, dtype=np.float64),
-        test_mse=Measured(test),
-        train_mse=Measured(train),
+        test_mse=Measured(runs.test),
+        train_mse=Measured(runs.train),
         ridge=ridge,
         noise=noise,
         seed=seed,
-        truncation=bound.max(axis=1),
+        truncation=runs.truncation.max(axis=1),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Outcomes of experiments, shape (sizes, draws); `learnabilities` (sizes, draws, levels), or None if not known.
+
+    `truncation` is what levels beyond the listed ones add to the risk at most.
+    """
+
+    test: FloatArray
+    train: FloatArray
+    learnabilities: FloatArray | None
+    truncation: FloatArray
+
+
+def run_experiments(
+    draw_sample: Callable[[int, np.random.Generator], Sample | HeldOutSample],
+    sizes: list[int],
+    *,
+    ridge: float,
+    noise: float,
+    draws: int,
+    seed: int,
+    beyond: int,
+    progress: Progress,
+) -> Runs:
+    """Kernel ridge regression on samples from `draw_sample(n, rng)`, which get labels of variance `noise`.
+
+    The generator of (n, draw) is made of the seed and these two numbers alone. `beyond` as in `truncation`.
+    """
+    draws = whole_number("draws", draws, 1)
+    test, train, bound = (np.zeros((len(sizes), draws)) for _ in range(3))
+    learned: list[FloatArray] = []
+    report = reporter(progress)
+    for row, size in enumerate(sizes):
+        for draw in range(draws):
+            rng = generator(seed, size, draw)
+            sample = draw_sample(size, rng)
+            labels = sample.values + noise**0.5 * rng.standard_normal(size)
+            alpha = kernel_ridge(sample.gram, labels, ridge)
+            test[row, draw] = sample.risk(alpha) + noise
+            train[row, draw] = float(((labels - sample.gram @ alpha) ** 2).mean())
+            if isinstance(sample, Sample):
+                learned.append(sample.learnabilities(alpha))
+                bound[row, draw] = truncation(sample, alpha, beyond)
+            report(row * draws + draw + 1, len(sizes) * draws, f"n = {size}")
+    shaped = np.array(learned).reshape(len(sizes), draws, -1) if learned else None
+    return Runs(test, train, shaped, bound)
 
 
 def measured_curve_on_data(
@@ -223,16 +247,16 @@ def measured_curve_on_data(
     gram = gram_matrix(K, X)
     total = len(gram)
     labels = targets(y, total)
-    sizes = _sizes(n)
+    sizes = sample_sizes(n)
     draws, seed = whole_number("draws", draws, 1), whole_number("seed", seed, 0)
     ridge = real_number("ridge", ridge, minimum=0.0)
     if max(sizes) >= total:
         raise DomainError(f"n = {max(sizes)} of {total} points leaves none to hold out; n must be below {total}")
     results = {name: np.empty((len(sizes), draws)) for name in ("test", "train", "loo", "gcv", "ratio")}
-    report = _reporter(progress)
+    report = reporter(progress)
     for row, size in enumerate(sizes):
         for draw in range(draws):
-            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(size, draw)))
+            rng = generator(seed, size, draw)
             shuffled = rng.permutation(total)
             chosen, held = shuffled[:size], shuffled[size:]
             alpha, estimates = solve_with_estimates(gram[np.ix_(chosen, chosen)], labels[chosen], ridge)
@@ -255,56 +279,14 @@ def measured_curve_on_data(
     )
 
 
-def exact_risk(
-    spectrum: Spectrum, power: FloatArray, X: FloatArray, alpha: FloatArray, pole: FloatArray
-) -> tuple[float, FloatArray]:
-    """Squared error, over the whole sphere, of the predictor with coefficients `alpha` (see the head of this file).
-
-    `power` has one entry per level; the rows of `X`, and `pole`, have squared norm d. Also returns the Gram matrix of
-    the listed levels, sum N lambda P_k, which the same table of polynomials yields.
-    """
-    from kernalg.expansion.zonal import zonal_table
-
-    size, d = X.shape
-    levels = len(spectrum)
-    amplitude = np.sqrt(power) * np.array([math.sqrt(m) for m in spectrum.multiplicities])
-    towards_pole = zonal_table(levels - 1, d, np.clip(X @ pole / d, -1, 1))
-    cross = float(alpha @ ((spectrum.eigenvalues * amplitude) @ towards_pole))
-    weights = np.stack([spectrum.level_power, spectrum.level_power * spectrum.eigenvalues])
-    result = np.empty((2, size, size))
-    panel = max(1, _TABLE // (levels * size))
-    for start in range(0, size, panel):
-        rows = slice(start, start + panel)
-        table = zonal_table(levels - 1, d, np.clip(X[rows] @ X.T / d, -1, 1))
-        result[:, rows] = np.tensordot(weights, table, axes=1)
-    listed, squared = result
-    return float(alpha @ squared @ alpha) - 2 * cross + float(power.sum()), listed
-
-
-def _tail_beyond(gram: FloatArray, listed: FloatArray, trace: float | None) -> float:
-    """K(1) minus the listed levels, after a check that these can be levels of the kernel: |P_k| <= 1."""
-    slack = 1e-8 * float(np.abs(gram).max())
-    tail = float(np.diagonal(gram - listed).mean())
-    worst = float(np.abs(gram - listed).max())
-    same_trace = trace is None or np.abs(np.diagonal(gram) - trace).max() <= slack
-    if tail < -slack or worst > max(tail, 0.0) + slack or not same_trace:
-        raise DomainError(
-            f"the spectrum is not that of this kernel on this sphere: their Gram matrices differ by {worst:.2g}, and "
-            f"by {tail:.2g} on the diagonal; a kernel takes rows of squared norm d and depends on x.x'/d"
-        )
-    return max(tail, 0.0)
-
-
-def _sizes(n: int | Iterable[int]) -> list[int]:
+def sample_sizes(n: int | Iterable[int]) -> list[int]:
+    """`n` as a list of positive integers."""
     sizes = [whole_number("n", size, 1) for size in (n if isinstance(n, Iterable) else [n])]
     if not sizes:
         raise DomainError("n is empty; give at least one number of samples")
     return sizes
 
 
-def _reporter(progress: Progress) -> Callable[[int, int, str], None]:
-    if callable(progress):
-        return progress
-    if progress is True:
-        return lambda done, total, label: print(f"{done}/{total} {label}", file=sys.stderr)
-    return lambda done, total, label: None
+def generator(seed: int, n: int, draw: int) -> np.random.Generator:
+    """The random numbers of one draw, which depend on these three numbers alone."""
+    return np.random.default_rng(np.random.SeedSequence(whole_number("seed", seed, 0), spawn_key=(n, draw)))
