@@ -47,8 +47,8 @@ from numpy.typing import ArrayLike, NDArray
 from kernalg.checks import FloatArray, real_vector
 from kernalg.compiled.threads import serial_blas
 from kernalg.errors import DomainError, InternalError, PrecisionError
-from kernalg.learning.arrays import frozen, read_curve, write_curve
 from kernalg.learning.problem import LearningProblem, learning_problem
+from kernalg.learning.records import frozen, record_from_json, record_to_json
 from kernalg.learning.two_ridges import cross_risk
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
@@ -127,7 +127,7 @@ class GradientFlowCurve:
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns back into an equal GradientFlowCurve."""
-        return write_curve(self)
+        return record_to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> GradientFlowCurve:
@@ -138,7 +138,7 @@ class GradientFlowCurve:
             same = len(shape) == 2 and all(getattr(curve, name).shape == shape for name in _PER_TIME)
             return same and curve.learnabilities.shape == (*shape, len(curve.spectrum))
 
-        return read_curve(cls, "GradientFlowCurve", text, fits)
+        return record_from_json(cls, text, fits)
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame, one row per (n, time), learnabilities as L0, L1, …; MissingExtra without pandas."""

@@ -19,7 +19,7 @@ _BLOCK = 30_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AtKappa:
-    """What a spectrum has learned at given thresholds kappa; shape (len(kappa), levels).
+    """What a spectrum has learned at given thresholds kappa; shape (*kappa.shape, levels).
 
     Attributes
     ----------
@@ -35,24 +35,24 @@ class AtKappa:
     @property
     def learned_modes(self) -> FloatArray:
         """sum m L, per kappa."""
-        return self.modes.sum(axis=1)
+        return self.modes.sum(axis=-1)
 
     @property
     def squares(self) -> FloatArray:
         """sum m L^2, per kappa."""
-        return (self.modes * self.learned).sum(axis=1)
+        return (self.modes * self.learned).sum(axis=-1)
 
     @property
     def participation(self) -> FloatArray:
         """sum m L (1 - L), per kappa: the number of modes half learned."""
-        return (self.modes * self.missing).sum(axis=1)
+        return (self.modes * self.missing).sum(axis=-1)
 
 
 def at_kappa(spectrum: Spectrum, kappa: FloatArray) -> AtKappa:
     """Learnabilities at every `kappa`, 0 and inf included; a level of eigenvalue 0 is never learned."""
     positive = spectrum.log_eigenvalues > -math.inf
     values, powers = np.maximum(spectrum.eigenvalues, 0.0), spectrum.level_power
-    column = kappa[:, None]
+    column = kappa[..., None]
     # L and 1-L each from its own quotient: neither may be had by subtraction. m L is (m lambda)/(lambda + kappa): m
     # alone may exceed float64.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -62,7 +62,7 @@ def at_kappa(spectrum: Spectrum, kappa: FloatArray) -> AtKappa:
     if (kappa == 0).any():
         counts = np.array([_capped(m) for m in spectrum.multiplicities])
         learned[kappa == 0], missing[kappa == 0], modes[kappa == 0] = 1.0, 0.0, counts
-    learned[:, ~positive], missing[:, ~positive], modes[:, ~positive] = 0.0, 1.0, 0.0
+    learned[..., ~positive], missing[..., ~positive], modes[..., ~positive] = 0.0, 1.0, 0.0
     return AtKappa(learned, missing, modes)
 
 

@@ -40,8 +40,9 @@ from numpy.typing import ArrayLike
 
 from kernalg.checks import FloatArray, real_array, real_number
 from kernalg.errors import DomainError, InternalError
-from kernalg.learning.arrays import frozen, learned_shares, read_curve, write_curve
+from kernalg.learning.kappa import at_kappa
 from kernalg.learning.problem import learning_problem
+from kernalg.learning.records import frozen, record_from_json, record_to_json
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
@@ -118,7 +119,7 @@ class RandomFeaturesCurve:
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns back into an equal value (infinities as the string "inf")."""
-        return write_curve(self)
+        return record_to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> RandomFeaturesCurve:
@@ -129,7 +130,7 @@ class RandomFeaturesCurve:
             same = all(getattr(curve, name).shape == shape for name in _PER_POINT)
             return same and curve.learnabilities.shape == (*shape, len(curve.spectrum))
 
-        return read_curve(cls, "RandomFeaturesCurve", text, fits)
+        return record_from_json(cls, text, fits)
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame, one row per (n, features), learnabilities as L0, L1, …; MissingExtra without pandas."""
@@ -186,7 +187,8 @@ def random_features_curve(
     tail = spectrum.tail or 0.0
     gamma, spare = _solve(spectrum, samples, k, ridge, tail)
 
-    learned, missing, weighted = learned_shares(spectrum, gamma)
+    at = at_kappa(spectrum, gamma)
+    learned, missing, weighted = at.learned, at.missing, at.modes
     smaller = np.minimum(samples, k)
     some = smaller > 0
     with np.errstate(divide="ignore", invalid="ignore"):

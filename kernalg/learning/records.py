@@ -1,4 +1,4 @@
-"""JSON of values that are records of float arrays and numbers: one field, one entry."""
+"""JSON of values that are records of arrays and numbers: one field, one entry."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from numpy.typing import ArrayLike
 from kernalg.checks import FloatArray
 from kernalg.errors import DomainError, InternalError
 from kernalg.formula import read_object
+from kernalg.spectrum.spectrum import Spectrum
 
 Record = TypeVar("Record")
 
 
 def record_to_json(record: Any) -> str:
-    """JSON text of a dataclass whose fields are float arrays, floats and integers.
+    """JSON text of a dataclass whose fields are float arrays, floats, integers, truth values and spectra.
 
     Floats by repr, infinities as the strings "inf" and "-inf" (JSON knows none), integers of any size as strings.
     """
     data: dict[str, Any] = {"type": f"kernalg.{type(record).__name__}"}
     for f in fields(record):
-        value = getattr(record, f.name)
-        data[f.name] = str(value) if isinstance(value, int) else plain(np.asarray(value).tolist())
+        data[f.name] = _written(getattr(record, f.name))
     return json.dumps(data, allow_nan=False)
 
 
-def record_from_json(cls: type[Record], text: str) -> Record:
-    """The value that `record_to_json` wrote; its arrays are read-only and have one row per `n`.
+def record_from_json(cls: type[Record], text: str, fits: Callable[[Record], bool] | None = None) -> Record:
+    """The value that `record_to_json` wrote; its arrays are read-only.
+
+    `fits` says whether the shapes of its arrays go together; by default all have one row per `n`.
 
     Raises
     ------
@@ -39,20 +41,19 @@ def record_from_json(cls: type[Record], text: str) -> Record:
         If the text is not such a JSON object.
     """
     data = read_object(text, f"kernalg.{cls.__name__}")
-    readers: dict[str, Callable[[Any], Any]] = {"FloatArray": _array, "float": float, "int": int}
     try:
         values = {}
         for f in fields(cls):  # type: ignore[arg-type]
-            reader = readers.get(str(f.type))
+            reader = _READERS.get(str(f.type))
             if reader is None:
                 raise InternalError(f"{cls.__name__}.{f.name} is of type {f.type}, which records do not hold")
             values[f.name] = reader(data.pop(f.name))
         if data:
             raise ValueError(f"unknown entries {', '.join(map(str, data))}")
-        rows = {len(v) for v in values.values() if isinstance(v, np.ndarray)}
-        if len(rows) != 1:
+        record = cls(**values)
+        if not (_one_row_each(record) if fits is None else fits(record)):
             raise ValueError("its arrays have different lengths")
-        return cls(**values)
+        return record
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DomainError(f"not the JSON of a {cls.__name__}, as to_json writes it: {error}") from error
 
@@ -71,8 +72,40 @@ def plain(values: Any) -> Any:
     return values if math.isfinite(values) else str(values)
 
 
+def _written(value: Any) -> Any:
+    if isinstance(value, Spectrum):
+        return json.loads(value.to_json())
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, bool) else plain(np.asarray(value).tolist())
+
+
 def _array(values: Any) -> FloatArray:
     array = frozen(values)
     if array.ndim == 0 or np.isnan(array).any():
         raise ValueError("an array of numbers is needed")
     return array
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} should be true or false")
+    return value
+
+
+def _spectrum(value: Any) -> Spectrum:
+    return Spectrum.from_json(json.dumps(value))
+
+
+def _one_row_each(record: Any) -> bool:
+    values = (getattr(record, f.name) for f in fields(record))
+    return len({len(v) for v in values if isinstance(v, np.ndarray)}) == 1
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "FloatArray": _array,
+    "float": float,
+    "int": int,
+    "bool": _truth,
+    "Spectrum": _spectrum,
+}

@@ -25,9 +25,9 @@ from numpy.typing import ArrayLike
 
 from kernalg.checks import FloatArray, real_vector
 from kernalg.errors import DomainError
-from kernalg.learning.arrays import frozen, learned_shares, read_curve, write_curve
-from kernalg.learning.kappa import solve_kappa
+from kernalg.learning.kappa import at_kappa, solve_kappa
 from kernalg.learning.problem import learning_problem
+from kernalg.learning.records import frozen, record_from_json, record_to_json
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
@@ -108,7 +108,7 @@ class CrossRisk:
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns back into an equal CrossRisk (infinities as the string "inf")."""
-        return write_curve(self)
+        return record_to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> CrossRisk:
@@ -119,7 +119,7 @@ class CrossRisk:
             square = (*shape, len(risk.ridges))
             return risk.kappa.shape == shape and risk.test_mse.shape == square and risk.excess_mse.shape == square
 
-        return read_curve(cls, "CrossRisk", text, fits)
+        return record_from_json(cls, text, fits)
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame of the test risks, a row per n, a column per pair of ridges; MissingExtra without pandas.
@@ -181,7 +181,8 @@ def cross_risk(
     samples, noise = problem.n, problem.noise
     effective = deltas + (spectrum.tail or 0.0)
     kappa = np.stack([solve_kappa(spectrum, samples, float(delta))[0] for delta in effective], axis=1)
-    learned, missing, weighted = learned_shares(spectrum, kappa)
+    at = at_kappa(spectrum, kappa)
+    learned, missing, weighted = at.learned, at.missing, at.modes
 
     bias = (missing * problem.learnable) @ missing.swapaxes(1, 2) + problem.unlearnable
     q = weighted @ learned.swapaxes(1, 2)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from flint import arb
-from scipy.integrate import dblquad, quad
+from scipy.integrate import dblquad
 from scipy.special import ive
 
 from kernalg.enclosure.balls import precision
