@@ -39,6 +39,8 @@ _OVERFITS = 1.7
 # Noiseless risk below this fraction of the power came out 5 to 80 % higher, or several times where modes are few.
 _SMALL_RISK = 0.02
 _FRACTION_OF_ATOMS = 0.1
+# The number of points of a space may exceed the range of float64.
+_HUGE = 10**308
 # Levels beyond the list are ridge while kappa is that far above the smallest eigenvalue listed.
 _MARGIN = 10.0
 
@@ -162,7 +164,7 @@ def _of_the_spectrum(spectrum: Spectrum, n: FloatArray, kappa: FloatArray) -> It
     if spectrum.atoms is not None:
         yield (
             "finite population",
-            n > _FRACTION_OF_ATOMS * spectrum.atoms,
+            n > _FRACTION_OF_ATOMS * min(spectrum.atoms, _HUGE),
             f"n is not small against the {format_integer(spectrum.atoms)} points of the input space, of which the "
             "theory knows nothing: measured errors were up to twice the prediction. Compare leave-one-out estimates.",
         )
