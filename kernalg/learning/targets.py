@@ -18,7 +18,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,8 @@ from kernalg.compiled.elementwise import elementwise
 from kernalg.errors import DomainError
 from kernalg.formula import parse
 from kernalg.learning.levels import levels_of, random_inputs, values_of
-from kernalg.spectrum.spaces import SPACE_TYPES, GaussianInputs, Hypercube, Space, Sphere
+from kernalg.learning.polynomial_targets import polynomial_power
+from kernalg.spectrum.spaces import SPACE_TYPES, Hypercube, Space, Sphere
 from kernalg.spectrum.tables import html_table, text_table
 from kernalg.symbols import rho
 
@@ -103,8 +104,8 @@ def target_power(
     ----------
     function : formula or callable
         A formula (text or SymPy) in rho, on the sphere or the hypercube: a function of the cosine to a fixed point,
-        on the hypercube the mean of the coordinates. A polynomial in x1, x2, …, the coordinates of x. Or any callable
-        f(X) that gives one number per row.
+        on the hypercube the mean of the coordinates. A polynomial in x1, x2, …, the coordinates of x, on the sphere,
+        the hypercube or Gaussian inputs. Or any callable f(X) that gives one number per row.
     space : Space
         The levels are the degrees of the harmonics; on Gaussian inputs, the total degrees of Hermite polynomials in
         the standardised coordinates; in balls and on shells, the degrees of the harmonics of the direction; on
@@ -143,7 +144,8 @@ def target_power(
             raise DomainError("the levels of a kernel are known for callables f(X) only: give the target as one")
         expr = _expression(function)
         if expr.free_symbols - {rho}:
-            return _polynomial_power(expr, space, degree)
+            values = np.array([float(p) for p in polynomial_power(expr, space, degree)])
+            return TargetPower(values, np.finfo(np.float64).eps * values, space, "exact expansion of the polynomial")
         profile = profile_function(expr, space, degree)
         return TargetPower(np.append(profile.coefficients**2, profile.beyond), profile.errors, space, profile.method)
     if not callable(function):
@@ -258,74 +260,6 @@ def _moments_on_cube(values: Callable[[ArrayLike], FloatArray], d: int, degree: 
     )
     error = 8 * np.finfo(np.float64).eps * math.sqrt(float(weights @ g**2))
     return np.append((weights * g) @ table, weights @ g**2), error, "sum over the values of the cosine"
-
-
-# -- polynomials in the coordinates -----------------------------------------------------------------------------------
-
-
-def _polynomial_power(expr: sp.Expr, space: Space, degree: int) -> TargetPower:
-    """Exact powers of a polynomial in x1, x2, … on the hypercube or Gaussian inputs."""
-    symbols = sorted(expr.free_symbols, key=lambda s: (len(s.name), s.name))
-    try:
-        polynomial = sp.Poly(expr, *symbols, domain=sp.QQ)
-    except (sp.PolynomialError, sp.CoercionFailed) as error:
-        raise DomainError(
-            f"{expr} is not a polynomial in x1, x2, … with rational coefficients (nor a function of rho): give a "
-            "callable f(X) instead"
-        ) from error
-    places = [int(s.name[1:]) - 1 if re.fullmatch(r"x[1-9]\d*", s.name) else space_dimension(space) for s in symbols]
-    if max(places) >= space_dimension(space):
-        raise DomainError(
-            f"{expr} contains {symbols[int(np.argmax(places))]}; coordinates are x1 to x{space_dimension(space)}"
-        )
-    coefficients: dict[tuple[int, ...], Any] = {}
-    for exponents, a in polynomial.terms():
-        for index, c in _expanded(exponents, places, space):
-            coefficients[index] = coefficients.get(index, 0) + a * c
-    powers = [sp.Integer(0)] * (degree + 2)
-    for index, c in coefficients.items():
-        norm = sp.Integer(1)
-        if isinstance(space, GaussianInputs):
-            for k, place in zip(index, places, strict=True):
-                norm *= sp.factorial(k) * _rational(space.variances[place]) ** (k % 2)
-        powers[min(sum(index), degree + 1)] += c * c * norm
-    values = np.array([float(p) for p in powers])
-    return TargetPower(values, np.finfo(np.float64).eps * values, space, "exact expansion of the polynomial")
-
-
-def space_dimension(space: Any) -> int:
-    """Number of coordinates of an input."""
-    return int(sum(space.dimensions)) if hasattr(space, "dimensions") else int(space.d)
-
-
-def _expanded(exponents: tuple[int, ...], places: list[int], space: Space) -> Iterator[tuple[tuple[int, ...], Any]]:
-    r"""A monomial in parities, or in Hermite polynomials He_k(x/sigma), with coefficients without the factors
-    sigma^(k mod 2): :math:`y^n=\sum_mn!/(2^mm!(n-2m)!)\,He_{n-2m}(y)`."""
-    if isinstance(space, Hypercube):
-        yield tuple(n % 2 for n in exponents), sp.Integer(1)
-        return
-    if not isinstance(space, GaussianInputs):
-        raise DomainError(
-            f"polynomials in the coordinates are expanded on the hypercube and on Gaussian inputs, not on {space}: "
-            "give a callable f(X)"
-        )
-    terms: list[tuple[tuple[int, ...], Any]] = [((), sp.Integer(1))]
-    for n, place in zip(exponents, places, strict=True):
-        variance = _rational(space.variances[place])
-        factors = [
-            (
-                n - 2 * m,
-                variance ** (n // 2)
-                * sp.Rational(math.factorial(n), 2**m * math.factorial(m) * math.factorial(n - 2 * m)),
-            )
-            for m in range(n // 2 + 1)
-        ]
-        terms = [((*index, k), c * b) for index, c in terms for k, b in factors]
-    yield from terms
-
-
-def _rational(value: Any) -> sp.Rational:
-    return sp.Rational(value.numerator, value.denominator)
 
 
 # -- functions known by their values ----------------------------------------------------------------------------------
