@@ -16,6 +16,7 @@ takes these parts, at twice the evaluations, which removes the noise of the othe
 from __future__ import annotations
 
 import html
+import json
 import math
 import re
 from collections.abc import Callable
@@ -30,11 +31,11 @@ from scipy.integrate import quad_vec
 from kernalg.checks import FloatArray, real_array, real_vector, whole_number
 from kernalg.compiled.elementwise import elementwise
 from kernalg.errors import DomainError
-from kernalg.formula import parse
+from kernalg.formula import parse, read_object
 from kernalg.learning.levels import levels_of, random_inputs, values_of
 from kernalg.learning.polynomial_targets import polynomial_power
-from kernalg.spectrum.spaces import SPACE_TYPES, Hypercube, Space, Sphere
-from kernalg.spectrum.tables import html_table, text_table
+from kernalg.spectrum.spaces import SPACE_TYPES, Hypercube, Space, Sphere, space_from_json, space_to_json
+from kernalg.spectrum.tables import html_table, import_pandas, text_table
 from kernalg.symbols import rho
 
 # Up to this dimension a function on the hypercube is evaluated at all corners.
@@ -74,6 +75,43 @@ class TargetPower:
     def power(self) -> FloatArray:
         """The estimates without the negative ones: what `learning_curve(…, power=…)` takes, for as many levels."""
         return np.maximum(self.estimates, 0.0)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TargetPower):
+            return NotImplemented
+        return self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` turns back into an equal TargetPower."""
+        return json.dumps(
+            {
+                "type": "kernalg.TargetPower",
+                "estimates": self.estimates.tolist(),
+                "errors": self.errors.tolist(),
+                "space": space_to_json(self.space),
+                "method": self.method,
+            },
+            allow_nan=False,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> TargetPower:
+        """The TargetPower that `to_json` wrote; DomainError if the text is no such JSON object."""
+        data = read_object(text, "kernalg.TargetPower", ["estimates", "errors", "space", "method"])
+        estimates, errors = (real_vector(name, data[name]) for name in ("estimates", "errors"))
+        if len(estimates) != len(errors) or not isinstance(data["method"], str):
+            raise DomainError("not the JSON of a TargetPower: one error per estimate and a method in words are needed")
+        return cls(estimates, errors, space_from_json(data["space"]), data["method"])
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame, one row per level and a last one beyond them; MissingExtra without pandas."""
+        pandas = import_pandas()
+        levels = [*range(len(self.estimates) - 1), "beyond"]
+        columns = {"power": self.estimates, "error": self.errors}
+        return pandas.DataFrame(columns, index=pandas.Index(levels, name="level"))
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         names = [*map(str, range(len(self.estimates) - 1)), "beyond"]

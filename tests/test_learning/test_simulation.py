@@ -3,7 +3,11 @@
 import itertools
 import json
 import math
+import re
+import sys
 from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,6 +220,26 @@ def test_two_ridges_random_features_and_gradient_flow():
         simulate_two_ridges(levels, power, n=5, ridges=[(1, 2, 3)])
 
 
+def test_the_table_of_simulations_meets_its_published_predictions():
+    path = Path(__file__).parents[2] / "benchmarks" / "simulations.py"
+    module = module_from_spec(spec_from_file_location("simulations", path))
+    sys.modules["simulations"] = module
+    try:
+        module.__spec__.loader.exec_module(module)
+    finally:
+        del sys.modules["simulations"]
+    rows = [row for row in module.table() if re.search(r"n=\d\d$|two ridges|k=40|k=60", row.name)]
+    assert len(rows) == 11
+    for row in rows:
+        result = row.run(5, 0, lambda *state: None)
+        assert module.same_digits(result.predicted, row.formula), row.name
+        assert abs(result.z) < 8, row.name
+    good, bad = (module.Outcome(0.26250, mean, 0.001, [], True) for mean in (0.2652, 0.28))
+    assert module.line(rows[-1], good)[0].count("|") == 8
+    assert not module.line(rows[-1], bad)[1]
+    assert module.same_digits(0.39279, "0.39279") and not module.same_digits(0.392799, "0.39279")
+
+
 # -- the value --------------------------------------------------------------------------------------------------------
 
 
@@ -237,7 +261,8 @@ def test_a_simulation_shows_itself_and_round_trips():
     assert "±" in repr(simulation) and "<table>" in simulation._repr_html_()
     frame = simulation.to_pandas()
     assert list(frame.index) == [10, 40] and frame["L2_z"].iloc[0] == simulation.z_learnabilities[0, 2]
-    assert np.isinf(simulate(curve, draws=1).test_mse.standard_error).all()
+    single = simulate(curve, draws=1)
+    assert np.isinf(single.test_mse.standard_error).all() and not single.agrees(relative=1e-9)
     data = json.loads(simulation.to_json())
     for broken in ({**data, "test_mse": [[1.0]]}, {**data, "predicted": 3}, {"type": "kernalg.Simulation"}):
         with pytest.raises(DomainError):

@@ -1,6 +1,7 @@
 """The power of targets in the levels: exact values, quadrature against identities, and estimates from pairs."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -13,7 +14,7 @@ from kernalg.expansion.cube import krawtchouk
 from kernalg.expansion.zonal import multiplicity, zonal_table
 from kernalg.learning.levels import degree_of, level_sums, levels_of, random_inputs
 from kernalg.learning.polynomial_targets import polynomial_power
-from kernalg.learning.targets import profile_function, target_power
+from kernalg.learning.targets import TargetPower, profile_function, target_power
 from kernalg.network.radial_basis import rbf_kernel
 from kernalg.spectrum.gaussian_inputs import gaussian_spectrum
 from kernalg.spectrum.spaces import Ball, GaussianInputs, Hypercube, ProductOfSpheres, Shells, Sphere
@@ -283,6 +284,11 @@ def test_levels_of_a_kernel():
 def test_targets_show_themselves():
     target = target_power("rho", Sphere(4), 2)
     assert "beyond" in repr(target) and "sphere" in repr(target) and "<table>" in target._repr_html_()
+    assert TargetPower.from_json(target.to_json()) == target and hash(target) == hash(target)
+    assert target.to_pandas()["power"].loc["beyond"] == 0
+    for change in ({"errors": [0.0]}, {"method": 3}, {"space": "sphere"}, {"estimates": "x"}):
+        with pytest.raises(DomainError):
+            TargetPower.from_json(json.dumps({**json.loads(target.to_json()), **change}))
 
 
 @pytest.mark.parametrize(
