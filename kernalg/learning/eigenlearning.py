@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import html
 import json
-import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -26,41 +25,16 @@ from numpy.typing import ArrayLike
 from kernalg.checks import FloatArray, real_number
 from kernalg.errors import DomainError
 from kernalg.formula import read_object
-from kernalg.learning.kappa import solve_kappa
+from kernalg.learning.diagnostics import Diagnostics, Message, diagnose
+from kernalg.learning.kappa import at_kappa, solve_kappa
 from kernalg.learning.problem import learning_problem
+from kernalg.learning.records import frozen, plain
 from kernalg.spectrum.spectrum import Spectrum
-from kernalg.spectrum.tables import format_integer, html_table, import_pandas, text_table
+from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
 _PER_N = (
     "kappa", "overfitting", "test_mse", "excess_mse", "train_mse", "bias", "variance", "learnability_sum",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A doubt about the prediction: `sentence` for people, `kind` for programs, `n` the sample sizes it concerns."""
-
-    kind: str
-    sentence: str
-    n: tuple[float, ...]
-
-    def __str__(self) -> str:
-        return self.sentence
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Diagnostics:
-    """Where the theory behind a learning curve is doubtful.
-
-    `participation` is sum m L (1-L) per n, the number of modes half learned: the equations need it large.
-    """
-
-    participation: FloatArray
-    messages: tuple[Message, ...]
-
-    def __repr__(self) -> str:
-        low, high = self.participation.min(), self.participation.max()
-        return "\n".join([f"participation {low:.3g} to {high:.3g}", *(f"! {m}" for m in self.messages)])
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -137,7 +111,7 @@ class LearningCurve:
         data["spectrum"] = json.loads(self.spectrum.to_json())
         for name in (f.name for f in fields(self) if f.name not in ("diagnostics", "spectrum")):
             value = getattr(self, name)
-            data[name] = value if isinstance(value, float) else _plain(value.tolist())
+            data[name] = value if isinstance(value, float) else plain(value.tolist())
         data["diagnostics"] = {
             "participation": self.diagnostics.participation.tolist(),
             "messages": [[m.kind, m.sentence, list(m.n)] for m in self.diagnostics.messages],
@@ -151,16 +125,15 @@ class LearningCurve:
         try:
             doubts, spectrum = data.pop("diagnostics"), Spectrum.from_json(json.dumps(data.pop("spectrum")))
             messages = tuple(
-                Message(str(kind), str(sentence), tuple(_frozen(n).tolist()))
-                for kind, sentence, n in doubts["messages"]
+                Message(str(kind), str(sentence), tuple(frozen(n).tolist())) for kind, sentence, n in doubts["messages"]
             )
             values: dict[str, Any] = {
-                name: float(value) if isinstance(value, int | float) else _frozen(value) for name, value in data.items()
+                name: float(value) if isinstance(value, int | float) else frozen(value) for name, value in data.items()
             }
             for name in _PER_N:
                 if values[name].shape != values["n"].shape or values["learnabilities"].shape[:1] != values["n"].shape:
                     raise ValueError(f"{name} and n have different lengths")
-            return cls(diagnostics=Diagnostics(_frozen(doubts["participation"]), messages), spectrum=spectrum, **values)
+            return cls(diagnostics=Diagnostics(frozen(doubts["participation"]), messages), spectrum=spectrum, **values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DomainError(f"not the JSON of a LearningCurve, as to_json writes it: {error}") from error
 
@@ -170,6 +143,20 @@ class LearningCurve:
         columns = {name: getattr(self, name) for name in _PER_N}
         columns |= {f"L{i}": self.learnabilities[:, i] for i in range(self.learnabilities.shape[1])}
         return pandas.DataFrame(columns, index=pandas.Index(self.n, name="n"))
+
+    def simulate(self, kernel: Any = None, **options: Any) -> Any:
+        """Test this prediction by experiment: kernel ridge regression on random inputs of the spectrum's space.
+
+        Parameters
+        ----------
+        kernel : Kernel, Profile or callable, optional
+            The kernel whose spectrum this is.
+        options
+            Number of draws, seed, target, progress: see `kernalg.learning.simulation.simulate`.
+        """
+        from kernalg.learning.simulation import simulate
+
+        return simulate(self, kernel, **options)
 
 
 def learning_curve(
@@ -222,20 +209,9 @@ def learning_curve(
     effective = ridge + (spectrum.tail or 0.0)
     kappa, participation = solve_kappa(spectrum, samples, effective)
 
-    # L and 1-L each from its own quotient: neither may be had by subtraction.
-    positive = spectrum.log_eigenvalues > -math.inf
-    values = np.maximum(spectrum.eigenvalues, 0.0)
-    column = kappa[:, None]
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        interpolates = (column == 0) & positive
-        learned = np.where(interpolates, 1.0, 1.0 / (1.0 + column / values))
-        missing = np.where(interpolates, 0.0, 1.0 / (1.0 + values / column))
-        # m L as (m lambda)/(lambda + kappa): m alone may exceed float64.
-        weighted = np.where(interpolates, spectrum.level_power / values, spectrum.level_power / (values + column))
-    learned[:, ~positive], missing[:, ~positive], weighted[:, ~positive] = 0.0, 1.0, 0.0
-    learnability_sum = weighted.sum(axis=1)
-    q = (weighted * learned).sum(axis=1)
-    bias = (missing**2) @ problem.learnable + problem.unlearnable
+    at = at_kappa(spectrum, kappa)
+    learnability_sum, q = at.learned_modes, at.squares
+    bias = (at.missing**2) @ problem.learnable + problem.unlearnable
 
     with np.errstate(divide="ignore", invalid="ignore"):
         # Without ridge kappa is 0 beyond the rank, where delta/kappa tends to n - rank; at n = 0 kappa n is the trace.
@@ -252,76 +228,9 @@ def learning_curve(
     excess = bias + variance
 
     return LearningCurve(
-        n=samples, kappa=_frozen(kappa), learnabilities=_frozen(learned), overfitting=_frozen(overfitting),
-        test_mse=_frozen(test), excess_mse=_frozen(excess), train_mse=_frozen(train), bias=_frozen(bias),
-        variance=_frozen(variance), learnability_sum=_frozen(learnability_sum), effective_ridge=effective,
-        diagnostics=Diagnostics(
-            _frozen(participation), _doubts(spectrum, samples, kappa, gap, excess, noise, problem.power)
-        ),
+        n=samples, kappa=frozen(kappa), learnabilities=frozen(at.learned), overfitting=frozen(overfitting),
+        test_mse=frozen(test), excess_mse=frozen(excess), train_mse=frozen(train), bias=frozen(bias),
+        variance=frozen(variance), learnability_sum=frozen(learnability_sum), effective_ridge=effective,
+        diagnostics=diagnose(problem, kappa, at, overfitting, excess),
         ridge=ridge, noise=noise, power=problem.power, spectrum=spectrum,
     )  # fmt: skip
-
-
-def _frozen(values: ArrayLike) -> FloatArray:
-    array = np.array(values, dtype=np.float64)
-    array.flags.writeable = False
-    return array
-
-
-def _plain(values: Any) -> Any:
-    """Nested lists of floats for JSON, which knows no infinity."""
-    if isinstance(values, list):
-        return [_plain(v) for v in values]
-    return values if math.isfinite(values) else str(values)
-
-
-# Below these, relative errors of 5 % and more were seen in simulations.
-_FEW_MODES = 10.0
-_SMALL_RISK = 0.02
-_FRACTION_OF_ATOMS = 0.1
-_MARGIN = 10.0
-
-
-def _doubts(
-    spectrum: Spectrum, n: FloatArray, kappa: FloatArray, gap: FloatArray,
-    excess: FloatArray, noise: float, target: FloatArray,
-) -> tuple[Message, ...]:  # fmt: skip
-    """The regimes in which deterministic equivalents were found to fail, and the n they concern."""
-    found = []
-
-    def doubt(kind: str, concerned: Any, sentence: str) -> None:
-        where = n[concerned]
-        if len(where):
-            low, high = f"{where.min():.10g}", f"{where.max():.10g}"
-            span = f"n = {low}" if low == high else f"{len(where)} values of n from {low} to {high}"
-            found.append(Message(kind, f"{span}: {sentence}", tuple(where.tolist())))
-
-    doubt(
-        "few modes",
-        (n > 0) & (gap < _FEW_MODES),
-        f"fewer than {_FEW_MODES:g} modes take part around kappa (sum m L(1-L) + ridge/kappa), so single experiments "
-        "scatter widely and their mean may differ by 10 % and more.",
-    )
-    power = float(target.sum())
-    doubt(
-        "small risk",
-        (n > 0) & (excess < _SMALL_RISK * power) & (noise < excess),
-        f"the predicted excess risk is below {_SMALL_RISK:.0%} of the target's power and there is next to no noise; "
-        "simulations came out 5 to 80 % higher, the more the faster the spectrum decays.",
-    )
-    smallest = min(v for v in [math.inf, *spectrum.eigenvalues] if v > 0)
-    if spectrum.tail and math.isfinite(smallest):
-        doubt(
-            "truncated spectrum",
-            (n > 0) & (kappa < _MARGIN * smallest),
-            f"kappa is not well above the smallest eigenvalue listed, {smallest:.3g}, so that levels beyond the list, "
-            "which are treated as ridge, may be learned too. Compute the spectrum to more levels.",
-        )
-    if spectrum.atoms is not None:
-        doubt(
-            "finite population",
-            n > _FRACTION_OF_ATOMS * spectrum.atoms,
-            f"n is not small against the {format_integer(spectrum.atoms)} points of the input space, of which the "
-            "theory knows nothing: measured errors were up to twice the prediction. Compare leave-one-out estimates.",
-        )
-    return tuple(found)

@@ -3,17 +3,67 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from kernalg.checks import FloatArray
-from kernalg.errors import InternalError
+from kernalg.errors import DomainError, InternalError
 from kernalg.spectrum.spectrum import Spectrum
 
 _TINY = 5e-324
 _HUGE = 10**308
 # Entries (sample sizes x levels) worked on at a time: the block and its temporaries stay in cache.
 _BLOCK = 30_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AtKappa:
+    """What a spectrum has learned at given thresholds kappa; shape (len(kappa), levels).
+
+    Attributes
+    ----------
+    learned : L = lambda/(lambda + kappa).
+    missing : 1 - L = kappa/(lambda + kappa).
+    modes : m L.
+    """
+
+    learned: FloatArray
+    missing: FloatArray
+    modes: FloatArray
+
+    @property
+    def learned_modes(self) -> FloatArray:
+        """sum m L, per kappa."""
+        return self.modes.sum(axis=1)
+
+    @property
+    def squares(self) -> FloatArray:
+        """sum m L^2, per kappa."""
+        return (self.modes * self.learned).sum(axis=1)
+
+    @property
+    def participation(self) -> FloatArray:
+        """sum m L (1 - L), per kappa: the number of modes half learned."""
+        return (self.modes * self.missing).sum(axis=1)
+
+
+def at_kappa(spectrum: Spectrum, kappa: FloatArray) -> AtKappa:
+    """Learnabilities at every `kappa`, 0 and inf included; a level of eigenvalue 0 is never learned."""
+    positive = spectrum.log_eigenvalues > -math.inf
+    values, powers = np.maximum(spectrum.eigenvalues, 0.0), spectrum.level_power
+    column = kappa[:, None]
+    # L and 1-L each from its own quotient: neither may be had by subtraction. m L is (m lambda)/(lambda + kappa): m
+    # alone may exceed float64.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        learned = 1.0 / (1.0 + column / values)
+        missing = 1.0 / (1.0 + values / column)
+        modes = powers / (values + column)
+    if (kappa == 0).any():
+        counts = np.array([_capped(m) for m in spectrum.multiplicities])
+        learned[kappa == 0], missing[kappa == 0], modes[kappa == 0] = 1.0, 0.0, counts
+    learned[:, ~positive], missing[:, ~positive], modes[:, ~positive] = 0.0, 1.0, 0.0
+    return AtKappa(learned, missing, modes)
 
 
 def solve_kappa(spectrum: Spectrum, n: FloatArray, ridge: float) -> tuple[FloatArray, FloatArray]:
@@ -28,12 +78,19 @@ def solve_kappa(spectrum: Spectrum, n: FloatArray, ridge: float) -> tuple[FloatA
     u = log kappa the difference of the logarithms of the sides has a slope between -2 and -1/2, so Newton's method
     converges from anywhere in the bracket, whatever the plateaus of the original equation. J is found by bisection.
 
-    `ridge` is the effective one. kappa is inf at n = 0, and 0 for n >= rank without ridge.
+    `ridge` is the effective one. kappa is inf at n = 0, and 0 for n >= rank without ridge. DomainError if trace and
+    ridge exceed float64.
     """
     log_values = spectrum.log_eigenvalues
     order = np.argsort(-log_values, kind="stable")
     order = order[log_values[order] > -math.inf]
     powers = spectrum.level_power[order]
+    with np.errstate(over="ignore"):
+        if not math.isfinite(float(powers.sum()) + ridge):
+            raise DomainError(
+                "the trace of the kernel and the ridge add up to more than float64 holds: a kernel has a finite trace; "
+                "divide kernel and ridge by the same number (errors do not change)"
+            )
     modes = np.array([_capped(spectrum.multiplicities[i]) for i in order])
     # Cumulative mode numbers as unevaluated sums high + low, exact to 106 bits: C_J - n loses nothing.
     high, low = np.zeros(len(order) + 1), np.zeros(len(order) + 1)
