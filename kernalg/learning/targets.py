@@ -34,7 +34,15 @@ from kernalg.errors import DomainError
 from kernalg.formula import parse, read_object
 from kernalg.learning.levels import levels_of, random_inputs, values_of
 from kernalg.learning.polynomial_targets import polynomial_power
-from kernalg.spectrum.spaces import SPACE_TYPES, Hypercube, Space, Sphere, space_from_json, space_to_json
+from kernalg.spectrum.spaces import (
+    SPACE_TYPES,
+    GaussianInputs,
+    Hypercube,
+    Space,
+    Sphere,
+    space_from_json,
+    space_to_json,
+)
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 from kernalg.symbols import rho
 
@@ -189,6 +197,10 @@ def target_power(
     if not callable(function):
         raise DomainError(
             f"function={function!r}: give a formula in rho, a polynomial in x1, x2, …, or a callable f(X)"
+        )
+    if kernel is not None and not (isinstance(space, GaussianInputs) and hasattr(kernel, "squared_length")):
+        raise DomainError(
+            f"kernel={kernel!r} on {space}: it has levels of its own for rbf_kernel on Gaussian inputs only"
         )
     if isinstance(space, Hypercube) and space.d <= _ALL_CORNERS:
         return _power_at_corners(function, space, degree)

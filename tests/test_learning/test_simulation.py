@@ -22,10 +22,11 @@ from kernalg.learning.regression import generator, kernel_ridge
 from kernalg.learning.simulation import Simulation, _sampler, simulate
 from kernalg.learning.targets import target_power
 from kernalg.network.dot_product import dot_product_kernel
+from kernalg.network.network import mlp
 from kernalg.network.product_kernel import product_kernel
 from kernalg.network.radial_basis import rbf_kernel
 from kernalg.spectrum.of_kernel import spectrum
-from kernalg.spectrum.spaces import Ball, GaussianInputs, Hypercube, ProductOfSpheres, Sphere
+from kernalg.spectrum.spaces import Ball, GaussianInputs, Hypercube, ProductOfSpheres, Shells, Sphere
 from kernalg.spectrum.spectrum import Spectrum
 
 EXP = dot_product_kernel("exp(rho)")
@@ -106,6 +107,26 @@ def _sample_with_grid(space, sampler, levels, kernel, power, target, T, n):
     finally:
         experiments.random_inputs = honest
     return sample.values, sample.gram, sample
+
+
+@pytest.mark.parametrize("space", [GaussianInputs(12), Ball(12), Shells(12, [1, 3])])
+def test_homogeneous_kernels_at_unequal_norms(space):
+    K = mlp("relu", depth=1, w_var=2).ntk
+    curve = learning_curve(spectrum(K, space, 10), [0, 1, 1], n=[40], ridge=0.1, noise=0.1)
+    exact = simulate(curve, K, draws=40, target="random", seed=2)
+    assert exact.method == "exact risk" and abs(exact.relative_difference) < 0.15
+    # The same risk on held-out points, for one target: E fhat f_2 tells whether the factor r is right.
+    pole = random_inputs(space, 1, np.random.default_rng(0))[0]
+
+    def function(X):
+        t = X @ pole / np.linalg.norm(pole) / np.linalg.norm(X, axis=1)
+        r = np.linalg.norm(X, axis=1) / math.sqrt(curve.spectrum.trace / 2 * 12)
+        return r * (math.sqrt(12) * t + math.sqrt(77) * (12 * t**2 - 1) / 11)
+
+    measured = simulate(curve, K, draws=60, target=function, held_out=500)
+    zonal = simulate(curve, K, draws=60, seed=5)
+    error = np.hypot(zonal.test_mse.standard_error, measured.test_mse.standard_error)
+    assert abs(zonal.test_mse.mean - measured.test_mse.mean) < 4 * error
 
 
 def test_held_out_points_agree_with_the_exact_risk():
@@ -291,6 +312,7 @@ def test_sample_sizes():
         (Sphere(6), None, {"target": "random"}, "give the kernel"),
         ("words", EXP, {}, "Gaussian-feature model"),
         (Ball(6), EXP, {}, "not built in"),
+        (GaussianInputs(6), EXP, {}, "not built in"),
         (ProductOfSpheres([3, 3]), EXP, {}, "multiplicities"),
         (Hypercube(7), EXP, {}, "multiplicities"),
         (Sphere(6), EXP, {"draws": 0}, "draws"),

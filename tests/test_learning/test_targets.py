@@ -278,6 +278,10 @@ def test_levels_of_a_kernel():
     def eigenfunction(X):
         return 4 * table(X, pole)[3, :, 0] / math.sqrt(4 * table(pole, pole)[3, 0, 0])
 
+    with pytest.raises(DomainError, match="rbf_kernel on Gaussian inputs"):
+        target_power(eigenfunction, Ball(2), 3, kernel=K)
+    with pytest.raises(DomainError, match="callables"):
+        target_power("x1", space, 3, kernel=K)
     assert_estimates(eigenfunction, space, [0, 0, 0, 1, 0], samples=300, kernel=K)
 
 
