@@ -109,7 +109,8 @@ class Simulation:
         """Whether test and training error are within `errors` standard errors or `relative` of the prediction.
 
         The theory is an approximation (a good one in high dimension), so that with enough draws any z-score becomes
-        large: what counts then is the relative difference.
+        large: what counts then is the relative difference. On the hypercube the training error may disagree alone:
+        inputs that were drawn twice get two labels, of which the theory knows nothing.
         """
         rounding = _ROUNDING * self.test_mse.mean
 
