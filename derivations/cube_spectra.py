@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from kernalg.derivation.steps import Derivation
-from kernalg.expansion.cube import exponential_eigenvalue
+from kernalg.expansion.cube import cube_exponential
 from kernalg.spectrum.gaussian_inputs import gaussian_eigenvalue
 
 
@@ -50,7 +50,7 @@ def on_the_cube(derivation: Derivation) -> None:
         because=r"one that is in $S$ contributes $\mathbb{E}[e^{b x_i/d} x_i]$",
         check="symbolic",
     )
-    exponential = exponential_eigenvalue(b, dimension, k)
+    exponential = cube_exponential(b, dimension, k)
     derivation.step(
         (sp.exp(b / dimension) / 2 - sp.exp(-b / dimension) / 2) ** k
         * (sp.exp(b / dimension) / 2 + sp.exp(-b / dimension) / 2) ** (dimension - k),

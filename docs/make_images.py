@@ -9,6 +9,7 @@ import numpy as np
 
 import kernalg as ka
 from kernalg import plot
+from kernalg.learning.optimal_ridge import optimal_ridge
 from kernalg.learning.regression import measured_curve_on_sphere
 
 HERE = Path(__file__).parent / "images"
@@ -31,6 +32,21 @@ def learning_curve() -> None:
         figure.savefig(HERE / "learning_curve.png", dpi=150)
 
 
+def multiple_descent() -> None:
+    """More data can hurt, once per level of the spectrum; at the best ridge they never do."""
+    kernel = ka.dot_product_kernel("rho/(1 - rho/40)")
+    spectrum = ka.spectrum(kernel, ka.Sphere(50), degree=8)
+    target, sizes = [0, 1, 1, 1], np.geomspace(5, 1e5, 500)
+    curves = {f"noise {v:g}": ka.learning_curve(spectrum, target, n=sizes, noise=v) for v in (0.1, 0.3, 1)}
+    with plt.rc_context(plot.STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.6), layout="constrained")
+        plot.learning_curves(curves, ax=left, title="Multiple descent without ridge")
+        plot.optimal_ridge(optimal_ridge(spectrum, target, n=sizes, noise=1), right)
+        right.set_title("The best ridge at every n (noise 1)")
+        figure.savefig(HERE / "multiple_descent.png", dpi=150)
+
+
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)
     learning_curve()
+    multiple_descent()

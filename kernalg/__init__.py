@@ -31,7 +31,7 @@ _HOME = {
     "Activation": "activation.activation",
     "activation": "activation.activation",
     "activations": "activation.activation",
-    "describe": "activation.activation",
+    "describe": "activation.description",
     "exp_normalized": "activation.kernel_map",
     "Dual": "activation.dual",
     "cross_dual": "activation.activation",
@@ -94,7 +94,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from kernalg.activation.activation import Activation, activation, activations, cross_dual, describe
+    from kernalg.activation.activation import Activation, activation, activations, cross_dual
+    from kernalg.activation.description import describe
     from kernalg.activation.dual import Dual
     from kernalg.activation.kernel_map import exp_normalized
     from kernalg.certify.agreement import certify

@@ -53,7 +53,7 @@ def agrees(value: arb, truth: mp.mpf, digits: int = 55) -> bool:
     return bool(value.overlaps(reference)) and certain_digits(value) >= digits
 
 
-@pytest.mark.parametrize(("expr", "point", "truth"), FUNCTIONS, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(("expr", "point", "truth"), FUNCTIONS, ids=[str(row[0])[:30] for row in FUNCTIONS])
 def test_functions_and_their_series_agree_with_mpmath(expr, point, truth):
     f = ball_function(expr, [t])
     with mp.workdps(75), precision(300):

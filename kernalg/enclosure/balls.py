@@ -21,7 +21,8 @@ import numpy as np
 import sympy as sp
 from flint import acb, arb, arb_series, ctx, fmpq, fmpz
 
-from kernalg.enclosure.arithmetic import COMPLEX, REAL, SERIES, TABLE, Value, kind_of
+from kernalg.enclosure.arithmetic import TABLE
+from kernalg.enclosure.kinds import COMPLEX, REAL, SERIES, Value, kind_of
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.symbols import bivariate_normal_cdf, dawson, normal_cdf, rectified_moment
 

@@ -126,14 +126,14 @@ def cube_from_taylor(coefficients: Sequence[sp.Rational], d: int, degree: int) -
     return totals
 
 
-def exponential_eigenvalue(b: Any, d: Any, k: Any) -> sp.Expr:
+def cube_exponential(b: Any, d: Any, k: Any) -> sp.Expr:
     r"""The eigenvalue of degree k of exp(b t) on the d-cube: :math:`\sinh(b/d)^k\cosh(b/d)^{d-k}`, numbers or symbols.
 
     The exponential of a sum over coordinates is a product: the factors are E[exp(b x_i/d) x_i] and E[exp(b x_i/d)].
 
     Examples
     --------
-    >>> exponential_eigenvalue(1, 8, 2)
+    >>> cube_exponential(1, 8, 2)
     sinh(1/8)**2*cosh(1/8)**6
     """
     b, d, k = (exact_number(value, name) for name, value in (("b", b), ("d", d), ("k", k)))

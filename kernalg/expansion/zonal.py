@@ -51,6 +51,24 @@ def multiplicity(d: int, k: int) -> int:
     return math.comb(d + k - 1, k) - (math.comb(d + k - 3, k - 2) if k >= 2 else 0)
 
 
+def multiplicities(d: int, degree: int) -> list[int]:
+    """N(d, 0), …, N(d, degree), exactly, each from the one before.
+
+    Examples
+    --------
+    >>> multiplicities(3, 4), multiplicities(2, 3)
+    ([1, 3, 5, 7, 9], [1, 2, 2, 2])
+    """
+    d, degree = dimension_and_degree(d, degree)
+    # Dimensions of the polynomials of degree k that are homogeneous, C(d+k-2, k) in d - 1 variables; of those in d - 1
+    # variables of degrees k and k - 1 consist the harmonics.
+    result, before, current = [], 0, 1
+    for k in range(degree + 1):
+        result.append(current + before)
+        before, current = current, current * (d + k - 1) // (k + 1)
+    return result
+
+
 def log_multiplicity(d: int, k: int) -> float:
     """log N(d, k), also where N(d, k) exceeds the range of float64.
 

@@ -18,8 +18,8 @@ import numpy as np
 import sympy as sp
 
 from kernalg.compiled.elementwise import elementwise
-from kernalg.enclosure.arithmetic import hypergeometric_taylor
 from kernalg.enclosure.balls import ball, enclose, precision
+from kernalg.enclosure.special import hypergeometric_taylor
 from kernalg.gaussian.powers import Power, Powers, expectation
 from kernalg.symbols import c, q1, q2
 

@@ -49,6 +49,7 @@ from kernalg.compiled.threads import serial_blas
 from kernalg.errors import DomainError, InternalError, PrecisionError
 from kernalg.learning.arrays import frozen, read_curve, write_curve
 from kernalg.learning.problem import LearningProblem, learning_problem
+from kernalg.learning.two_ridges import cross_risk
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
@@ -60,8 +61,11 @@ _HUGE = 10**308
 # Half heights of the two ellipses: convergence is lost to the spectrum on the one hand, to the growth of exp(-tz) far
 # from the real axis on the other; these are about equally good.
 _HEIGHTS = (0.7, 0.85)
+# The trapezoidal rule with N pairs of nodes errs by about exp(-2 N arcsinh(height/half)).
+_NODES = 16.0
 _WANTED = 1e-10
 _REFUSED = 1e-6
+_ROUNDING = 1e-12
 _DOUBLINGS = 3
 _NEGLIGIBLE = 1e-30
 
@@ -173,7 +177,7 @@ def gradient_flow_curve(
     DomainError
         If a number is negative, NaN or infinite, if `spectrum` is not a Spectrum, or if there is no target power.
     PrecisionError
-        If two contours agree to less than six digits.
+        If two contours agree to less than six digits (or 1e-12 of the error before training).
 
     Examples
     --------
@@ -193,14 +197,15 @@ def gradient_flow_curve(
     # Times below this are as good as 0, and powers of two bring the others into the units of `flow`.
     with np.errstate(over="ignore"):
         scaled = np.minimum(np.ldexp(instants, -flow.shift), 1e250)
-    moving = np.flatnonzero(scaled > 1e-250) if len(flow.values) else []
+    moving = np.flatnonzero((scaled > 1e-250) & (len(flow.values) > 0))
     with serial_blas():  # many small products
-        for row in np.flatnonzero(problem.n) if len(moving) else []:
+        for row in np.flatnonzero((problem.n > 0) & (len(moving) > 0)):
             missing, variance[row, moving], error[row, moving] = flow.run(float(problem.n[row]), scaled[moving])
             bias[row, moving] = missing**2 @ flow.learnable + flow.unlearnable
             learned[np.ix_([row], moving, flow.order)] = (1 - missing)[None]
     test = bias + variance + problem.noise
-    if not (error <= _REFUSED * test).all():
+    # Without noise and beyond the rank errors fall exponentially, below the rounding of what they are made of.
+    if not (error <= _REFUSED * test + _ROUNDING * (problem.power.sum() + problem.noise)).all():
         i, j = np.unravel_index(np.argmax(error / np.maximum(test, 1e-300)), shape)
         raise PrecisionError(
             f"at n = {problem.n[i]:g}, time {instants[j]:g} two contours differ by {error[i, j]:.1e} for a test "
@@ -211,6 +216,71 @@ def gradient_flow_curve(
         variance=frozen(variance), error=frozen(error), learnabilities=frozen(learned),
         noise=problem.noise, power=problem.power, spectrum=spectrum,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OptimalStopping:
+    """When to stop: per number of samples `n`, the best `time` (inf: never) and the `test_mse` there."""
+
+    n: FloatArray
+    time: FloatArray
+    test_mse: FloatArray
+
+
+def optimal_stopping(
+    spectrum: Spectrum, power: ArrayLike | None = None, *, n: ArrayLike | range, noise: float = 0.0
+) -> OptimalStopping:
+    """The time at which gradient flow has the smallest test error, searched over all times.
+
+    Parameters
+    ----------
+    spectrum, power, n, noise
+        As in `gradient_flow_curve`.
+
+    Returns
+    -------
+    OptimalStopping
+        `time` is inf where training to the end is best, and 0 where not training is. Of several local minima the best
+        is taken, as far as a grid of 12 times a decade tells them apart.
+
+    Raises
+    ------
+    DomainError, PrecisionError
+        As `gradient_flow_curve`.
+
+    Examples
+    --------
+    >>> best = optimal_stopping(Spectrum([0.5, 0.01], [1, 50]), [1.0, 1.0], n=[40, 200], noise=0.1)
+    >>> best.time.round(2), best.test_mse.round(4)
+    (array([11.63,  3.7 ]), array([0.5001, 0.1333]))
+    """
+    problem = learning_problem(spectrum, power, n, noise)
+    end = cross_risk(spectrum, problem.power, n=problem.n, ridges=[0.0], noise=problem.noise).test_mse[:, 0, 0]
+    flow = _Flow(problem)
+    found, best = np.zeros(len(problem.n)), np.full(len(problem.n), problem.power.sum() + problem.noise)
+    for row in np.flatnonzero((problem.n > 0) & (len(flow.values) > 0)):
+        size = float(problem.n[row])
+
+        def errors(times: FloatArray, size: float = size) -> FloatArray:
+            return gradient_flow_curve(spectrum, problem.power, n=size, times=times, noise=problem.noise).test_mse[0]
+
+        lower, upper = flow.edges(size)
+        # Before the first nothing has been learned; after the last the error moves by less than a part in 1e8.
+        first, last = math.log(1e-4 / (upper + flow.tail)), math.log(20 / max(lower + flow.tail, 1e-14 * upper))
+        # The unit of the flow is 2**-shift, which is a power of two for times as well.
+        grid = np.linspace(first, last, math.ceil(12 * (last - first) / math.log(10))) + flow.shift * math.log(2)
+        values = errors(np.exp(grid))
+        for _ in range(6):
+            j = int(np.argmin(values))
+            if j == 0 or j == len(grid) - 1:
+                break
+            grid = np.linspace(grid[j - 1], grid[j + 1], 9)
+            values = errors(np.exp(grid))
+        if values.min() < best[row]:
+            best[row], found[row] = values.min(), math.exp(grid[int(np.argmin(values))])
+        if end[row] <= best[row]:
+            best[row], found[row] = end[row], math.inf
+    return OptimalStopping(problem.n, frozen(found), frozen(best))
 
 
 class _Flow:
@@ -248,7 +318,7 @@ class _Flow:
         lower, upper = self.edges(n)
         left, right = np.log(lower + (self.tail + tau)), np.log(upper + (self.tail + tau))
         middle, half = (left + right) / 2, (right - left) / 2
-        nodes = 16 / np.arcsinh(_HEIGHTS[0] / np.maximum(half, 1.0))
+        nodes = _NODES / np.arcsinh(_HEIGHTS[0] / np.maximum(half, 1.0))
         sizes = np.ceil(np.log2(nodes))
         spare = np.array([float(Fraction(n) - min(count, _HUGE)) for count in self.counts])
         missing = np.empty((len(times), len(self.values)))
@@ -306,18 +376,18 @@ class _Flow:
         """
         values, powers = self.values, self.powers
 
-        def level(kappa: float, distances: FloatArray) -> float:
+        def q_minus_n(distances: FloatArray) -> float:
             return float((powers * (values / distances) / distances).sum() - n)
 
         with np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore"):
             gaps = values[0] - values
-            gap = _log_bisection(lambda s: level(-values[0] - s, gaps + s) > 0, -700.0, 700.0)
+            gap = _log_bisection(lambda s: q_minus_n(gaps + s) > 0, -700.0, 700.0)
             upper = float((powers * ((values[0] + gap) / (gaps + gap)) ** 2).sum())
             if n < self.counts[-1]:
-                kappa = _log_bisection(lambda k: level(k, values + k) > 0, -700.0, 5.0)
+                kappa = _log_bisection(lambda k: q_minus_n(values + k) > 0, -700.0, 5.0)
             else:
                 top = math.log(values[-1]) if values[-1] > 0 else -700.0
-                kappa = -_log_bisection(lambda k: level(-k, values - k) < 0, -700.0, top)
+                kappa = -_log_bisection(lambda k: q_minus_n(values - k) < 0, -700.0, top)
             lower = float((powers * (kappa / (values + kappa)) ** 2).sum())
         return (lower if math.isfinite(lower) else 0.0), upper
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,12 +38,7 @@ class DotProductKernel:
 
     def profile(self) -> Profile:
         """The kernel as a function of rho."""
-        function = ball_function(self.expr, (rho,))
-
-        def evaluate(at: Any, analytic: bool) -> Any:
-            return function(at, analytic=analytic) if isinstance(at, acb) else function(at)
-
-        return Profile(str(self), evaluate, lambda: self.expr, self.nonnegative)
+        return _profile(self.expr)
 
     def __call__(self, X: Any, Y: Any = None) -> np.ndarray:
         """Gram matrix of rows with |x.x'| <= d (on the sphere |x|^2 = d always)."""
@@ -111,6 +106,17 @@ def dot_product_kernel(formula: str | sp.Expr) -> DotProductKernel:
     if strangers:
         raise DomainError(f"{expr} contains {', '.join(sorted(map(str, strangers)))}; a profile depends on rho alone")
     return DotProductKernel(expr)
+
+
+@lru_cache(maxsize=64)
+def _profile(expr: sp.Expr) -> Profile:
+    """One object per formula: what is computed of a profile (Taylor coefficients, …) is kept with it."""
+    function = ball_function(expr, (rho,))
+
+    def evaluate(at: Any, analytic: bool) -> Any:
+        return function(at, analytic=analytic) if isinstance(at, acb) else function(at)
+
+    return Profile(f"dot_product_kernel({expr})", evaluate, lambda: expr, _nonnegative_series(expr))
 
 
 def _operand(other: Any) -> sp.Expr:

@@ -145,18 +145,7 @@ class Kernel:
 
     def profile(self) -> Profile:
         """The kernel on the sphere |x|^2 = d, as a function of rho = x.x'/d."""
-        _check(self.layers)
-        part = int(self.kind == "ntk")
-        one = arb(1)
-
-        def evaluate(at: Any, analytic: bool) -> Any:
-            if isinstance(at, arb) and at.is_exact() and abs(at) == one:
-                return (on_diagonal if at == one else on_opposites)(self.layers, one)[part]
-            return on_pair(self.layers, one, one, at, tangent=bool(part), analytic=analytic)[part]
-
-        # The dual of phi at equal variances is sum a_k(q)^2 rho^k; sums, products and compositions of series with
-        # non-negative coefficients are such series.
-        return Profile(repr(self)[1:-1], evaluate, lambda: on_sphere(self.layers)[part], nonnegative=True)
+        return _profile(self.layers, self.kind)
 
     def to_json(self) -> str:
         return json.dumps({"type": "kernalg.Kernel", "kind": self.kind, "layers": layers_to_tree(self.layers)})
@@ -227,3 +216,20 @@ def _program(layers: tuple[Layer, ...]) -> LayerProgram:
 @lru_cache(maxsize=64)
 def _compiled(layers: tuple[Layer, ...]) -> CompiledProgram:
     return compile_program(_program(layers))
+
+
+@lru_cache(maxsize=64)
+def _profile(layers: tuple[Layer, ...], kind: str) -> Profile:
+    """One object per kernel: what is computed of a profile (Taylor coefficients, …) is kept with it."""
+    _check(layers)
+    part = int(kind == "ntk")
+    one = arb(1)
+
+    def evaluate(at: Any, analytic: bool) -> Any:
+        if isinstance(at, arb) and at.is_exact() and abs(at) == one:
+            return (on_diagonal if at == one else on_opposites)(layers, one)[part]
+        return on_pair(layers, one, one, at, tangent=bool(part), analytic=analytic)[part]
+
+    # The dual of phi at equal variances is sum a_k(q)^2 rho^k; sums, products and compositions of series with
+    # non-negative coefficients are such series.
+    return Profile(repr(Kernel(layers, kind))[1:-1], evaluate, lambda: on_sphere(layers)[part], nonnegative=True)

@@ -86,8 +86,8 @@ class ProductKernel:
         rows = data_matrix(given, name)
         if rows.shape[1] != sum(self.dimensions):
             raise DomainError(
-                f"{name} has {rows.shape[1]} columns; blocks of {', '.join(map(str, self.dimensions))} coordinates, one "
-                f"after another, make {sum(self.dimensions)}"
+                f"{name} has {rows.shape[1]} columns; blocks of {', '.join(map(str, self.dimensions))} coordinates, "
+                f"one after another, make {sum(self.dimensions)}"
             )
         return rows
 
@@ -117,7 +117,9 @@ class ProductKernel:
         if not isinstance(other, ProductKernel):
             return exact_number(other, "the other operand")
         if other.dimensions != self.dimensions:
-            raise DomainError(f"the kernels have blocks of {self.dimensions} and {other.dimensions}; equal ones combine")
+            raise DomainError(
+                f"the kernels have blocks of {self.dimensions} and {other.dimensions}; equal ones combine"
+            )
         return other.expr
 
     def to_json(self) -> str:
@@ -172,5 +174,7 @@ def product_kernel(formula: str | sp.Expr, dimensions: Iterable[int]) -> Product
     expr = expr.xreplace({s: named[s.name] for s in expr.free_symbols if s.name in named})
     strangers = sorted(str(s) for s in expr.free_symbols - set(symbols))
     if strangers:
-        raise DomainError(f"{expr} contains {', '.join(strangers)}; for {len(sizes)} blocks the variables are {symbols}")
+        raise DomainError(
+            f"{expr} contains {', '.join(strangers)}; for {len(sizes)} blocks the variables are {symbols}"
+        )
     return ProductKernel(expr, sizes)

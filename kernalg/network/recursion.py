@@ -44,7 +44,7 @@ def diagonal_function(layer: Nonlinearity, derivative: bool) -> Map:
 
 
 @lru_cache(maxsize=256)
-def _antidiagonal_function(layer: Nonlinearity, derivative: bool) -> Map:
+def antidiagonal_function(layer: Nonlinearity, derivative: bool) -> Map:
     dual = _dual(layer, derivative)
     if _is_numeric(dual):
         return numeric_map(dual).antidiagonal
@@ -100,7 +100,7 @@ def on_opposites(layers: Sequence[Layer], variance: arb) -> tuple[Value, Value]:
         elif _is_zero(v):
             return on_pair(layers[i:], v, v, -v, start=t)
         else:
-            k, t = _antidiagonal_function(layer, False)(v), t * _antidiagonal_function(layer, True)(v)
+            k, t = antidiagonal_function(layer, False)(v), t * antidiagonal_function(layer, True)(v)
             v = diagonal_function(layer, False)(v)
             if layer.parity != "odd":
                 return on_pair(layers[i + 1 :], v, v, k, start=t)

@@ -34,11 +34,12 @@ from kernalg.spectrum.sphere_series import finite_parity_classes, taylor_coeffic
 CONVENTION = "per parity, uniform probability measure"
 # Up to this dimension the Krawtchouk sum is as quick as the series, and always settles.
 _SMALL = 200
-_LADDER = (64, 256, 1024)
+_MOST_COEFFICIENTS = 2048
 # Nodes times degrees of a Krawtchouk sum, a value of the kernel counted as so many degrees; about ten seconds.
 _MOST_TERMS = 20_000_000
 _COST_OF_VALUE = 50
 _ATTEMPTS = 9
+_MOST_DEGREES = 2000
 _PIECES = 64
 
 _Found = dict[int, tuple[arb, str]]
@@ -51,6 +52,8 @@ def cube_spectrum(K: Any, space: Hypercube, degree: int, digits: int | None, exa
     """
     d = space.d
     degree = min(degree, d)
+    if degree > _MOST_DEGREES:
+        raise DomainError(f"degree={degree}: at most {_MOST_DEGREES} degrees are computed.")
     profile = profile_of(K)
     multiplicities = [math.comb(d, k) for k in range(degree + 1)]
     if exact:
@@ -149,14 +152,14 @@ def eigenvalues_by_series(profile: Profile, d: int, levels: Iterable[int], digit
     """
     pending, found = set(levels), _Found()
     bits, refinements = bits_for(digits) + 96, 5
-    terms = max(_LADDER[0], 2 * max(pending, default=0) + 32)
+    terms = max(pending, default=0) // 2 * 2 + 64
     while pending:
         with precision(bits):
             a = taylor_coefficients(profile, bits, terms)
             sums, weight = weighted_sums(a, d, max(pending))
             rests = _rests(profile, a, at_one)
             rough = False
-            useful: set[int] = set()
+            needed: set[int] = set()
             for k in sorted(pending):
                 rest = rests[k % 2]
                 half = rest.upper().max(arb(0)) * (1 / arb(math.comb(d, k))).min(weight) / 2
@@ -167,12 +170,11 @@ def eigenvalues_by_series(profile: Profile, d: int, levels: Iterable[int], digit
                 elif not has_digits(sums[k], digits + 1) or rest.contains(0):
                     rough = True
                 else:
-                    wanted = float((sums[k] / rest.upper()).log()) - (digits + 1) * math.log(10)
-                    useful.update(n for n in _LADDER if n > terms and _log_moment_bound(d, n) < wanted)
+                    needed.add(_sufficient_terms(d, terms, sums[k], rest, digits))
         if rough and refinements:
             bits, refinements = 2 * bits, refinements - 1
-        elif useful:
-            terms = min(useful)
+        elif within := [n for n in needed if n <= _MOST_COEFFICIENTS]:
+            terms = max(within)
         else:
             break
     return found
@@ -193,9 +195,18 @@ def _rests(profile: Profile, a: list[arb], at_one: arb) -> tuple[arb, arb]:
     return rests[0], rests[1]
 
 
-def _log_moment_bound(d: int, m: int) -> float:
-    """log of (m-1)!!/d^{m/2} >= E[t^m], m even (Khinchine's inequality; double precision, for planning)."""
-    return math.lgamma(m + 1) - math.lgamma(m / 2 + 1) - m / 2 * math.log(2 * d)
+def _sufficient_terms(d: int, terms: int, total: arb, rest: arb, digits: int) -> int:
+    """How many more coefficients will do, even if none of them takes from the rest (double precision).
+
+    By Khinchine's inequality, E[t^m] <= (m-1)!!/d^{m/2} for even m. A sum that is 0 so far needs any coefficient.
+    """
+    if not total > 0:
+        return 2 * terms
+    goal = float((total / rest.upper()).log()) - (digits + 1) * math.log(10)
+    n = terms + 32
+    while n <= _MOST_COEFFICIENTS and math.lgamma(n + 1) - math.lgamma(n / 2 + 1) - n / 2 * math.log(2 * d) > goal:
+        n += 32
+    return n
 
 
 def eigenvalues_by_krawtchouk(profile: Profile, d: int, levels: Iterable[int], digits: int, at_one: arb) -> _Found:
@@ -233,7 +244,8 @@ def eigenvalues_by_krawtchouk(profile: Profile, d: int, levels: Iterable[int], d
                 multiplicity = math.comb(d, k)
                 left_out = 2 * supremum * (-(arb(reach) ** 2) / (2 * d)).exp() if reach < d else arb(0)
                 value = sums[k] / multiplicity + arb(0, left_out.upper())
-                zero = _is_zero(value, d, k, digits, at_one)
+                # Non-negative coefficients leave no other zeros than those of finite parity classes.
+                zero = not profile.nonnegative and _is_zero(value, d, k, digits, at_one)
                 if zero or has_digits(value, digits):
                     method = "Krawtchouk sum, zero" if zero else f"Krawtchouk sum, {_values(d, reach)} values"
                     found[k] = arb(0) if zero else value, method
@@ -281,9 +293,11 @@ def _supremum(profile: Profile) -> arb:
         for i in range(_PIECES):
             try:
                 value = profile.ball(arb((2 * i + 1) * radius - 1, radius))
-            except NoClosedForm:
+            except (NoClosedForm, PrecisionError):
                 return arb.nan()
-            largest = largest.max(abs(value).upper()) if value.is_finite() else arb.nan()
+            if not value.is_finite():
+                return arb.nan()
+            largest = largest.max(abs(value).upper())
         return largest
 
 

@@ -9,41 +9,47 @@ Golub and Welsch (1969) for rough nodes, Newton's method to polish them, Christo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-from flint import arb
+from flint import arb, ctx, fmpq
 from scipy.linalg import eigh_tridiagonal
 
+from kernalg.enclosure.balls import precision
 from kernalg.errors import PrecisionError
 
 Rule = tuple[list[arb], list[arb]]
 
 
-def gauss_from_recurrence(a: Sequence[arb], b: Sequence[arb]) -> Rule:
-    """Increasing nodes and the weights, of sum 1, at the current precision (`b[0]` is not used).
+def gauss_from_recurrence(exact_a: Sequence[fmpq], exact_b: Sequence[fmpq]) -> Rule:
+    """Increasing nodes and the weights, of sum 1, at the current precision (b_0 is not used).
 
     Raises
     ------
     PrecisionError
         If nodes are not told from each other.
     """
-    n = len(a)
-    roots = [x.sqrt() for x in b[1:]]
-    rough = eigh_tridiagonal(np.array([float(x) for x in a]), np.array([float(x) for x in roots]), eigvals_only=True)
-    nodes: list[arb] = []
-    weights: list[arb] = []
-    for start in rough:
-        t = arb(float(start))
-        for _ in range(7):
+    n = len(exact_a)
+    # The balls of the recurrence grow by up to a factor 1 + sqrt(2), and a little, a step.
+    with precision(ctx.prec + 3 * n + 32):
+        a, roots = [arb(x) for x in exact_a], [arb(x).sqrt() for x in exact_b[1:]]
+        start = eigh_tridiagonal(
+            np.array([float(x) for x in a]), np.array([float(x) for x in roots]), eigvals_only=True
+        )
+        nodes: list[arb] = []
+        weights: list[arb] = []
+        for rough in start.tolist():
+            t = arb(rough)
+            for _ in range(math.ceil(math.log2(ctx.prec / 40)) + 1):
+                value, slope, _ = _orthonormal(t, a, roots)
+                t = (t - value / slope).mid()
             value, slope, _ = _orthonormal(t, a, roots)
-            t = (t - value / slope).mid()
-        value, slope, _ = _orthonormal(t, a, roots)
-        node = t + arb(0, (n * abs(value / slope)).upper())
-        if nodes and not node > nodes[-1]:
-            raise PrecisionError(f"the nodes of the Gauss rule of {n} points are not told from each other")
-        nodes.append(node)
-        weights.append(1 / _orthonormal(node, a, roots)[2])
+            node = t + arb(0, (n * abs(value / slope)).upper())
+            if nodes and not node > nodes[-1]:
+                raise PrecisionError(f"the nodes of the Gauss rule of {n} points are not told from each other")
+            nodes.append(node)
+            weights.append(1 / _orthonormal(node, a, roots)[2])
     return nodes, weights
 
 
@@ -56,9 +62,9 @@ def gegenbauer_rule(n: int, d: int) -> Rule:
     >>> print(nodes[1].str(8, radius=False), weights[1].str(8, radius=False))
     0.57735027 0.50000000
     """
-    b = [arb(0), arb(1) / d]
-    b += [arb(k * (k + d - 3)) / ((2 * k + d - 2) * (2 * k + d - 4)) for k in range(2, n)]
-    return gauss_from_recurrence([arb(0)] * n, b[:n])
+    b = [fmpq(0), fmpq(1, d)]
+    b += [fmpq(k * (k + d - 3), (2 * k + d - 2) * (2 * k + d - 4)) for k in range(2, n)]
+    return gauss_from_recurrence([fmpq(0)] * n, b[:n])
 
 
 def _orthonormal(t: arb, a: Sequence[arb], roots: Sequence[arb]) -> tuple[arb, arb, arb]:

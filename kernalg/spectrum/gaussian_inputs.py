@@ -108,6 +108,8 @@ def _ratio(variance: Fraction, squared_length: sp.Expr) -> tuple[arb, arb]:
 
 def _largest_levels(variances: Sequence[Fraction], squared_length: sp.Expr, degree: int) -> list[dict[int, int]]:
     """Multi-indices (variance: degree) of the eigenvalues down to that of `degree` at the largest variance."""
+    if degree >= _MOST_LEVELS:
+        raise DomainError(f"degree={degree}: at most {_MOST_LEVELS} levels are computed; ask a lower degree")
     if len(variances) == 1:
         return [{0: k} if k else {} for k in range(degree + 1)]
     with precision(128):

@@ -32,7 +32,8 @@ def spectrum(K: Any, space: Space, degree: int = 20, digits: int | None = None, 
         The inputs: ``Sphere(d)`` (|x|^2 = d), ``Circle``, ``Hypercube(d)``, ``GaussianInputs(d, variance)``,
         ``ProductOfSpheres(dimensions)``, ``Ball(d)``, ``Shells(d, q)``.
     degree : int
-        Largest degree (d on the hypercube, if it is larger: there are no more).
+        Largest degree. The hypercube has no more than d; under Gaussian inputs of different variances it is the
+        degree in the coordinate of largest variance, and all eigenvalues down to that one are listed.
     digits : int, optional
         Certified significant digits of every eigenvalue, in `Spectrum.exact`. Without it the eigenvalues are good to
         double precision, with an error estimate each.

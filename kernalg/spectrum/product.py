@@ -3,8 +3,8 @@ r"""Spectrum of a kernel on a product of spheres.
 .. math:: K(\rho_1,\dots,\rho_w)=\sum_r\lambda_r\prod_iN(p_i,r_i)\,P_{r_i,p_i}(\rho_i),\qquad
           \lambda_r=E\Big[K\prod_iP_{r_i,p_i}(\xi_i)\Big],
 
-the :math:`\xi_i` being independent coordinates of uniform unit vectors in :math:`\mathbb R^{p_i}`. The eigenfunctions are
-products of harmonics, the multiplicity of the multi-degree r is :math:`\prod_iN(p_i,r_i)`. Routes:
+the :math:`\xi_i` being independent coordinates of uniform unit vectors in :math:`\mathbb R^{p_i}`. The eigenfunctions
+are products of harmonics, the multiplicity of the multi-degree r is :math:`\prod_iN(p_i,r_i)`. Routes:
 
 * *polynomial*: every power is the product of the weights of `kernalg.expansion.taylor`: exact, fractions if asked;
 * *separable*: terms that are products of functions of one cosine: products of spectra on the sphere;
@@ -59,10 +59,13 @@ def product_spectrum(K: Any, space: Space, degree: int, digits: int | None, exac
         raise DomainError(f"{space!r} is no product of spheres: give ProductOfSpheres([8, 8, 4]) or the like")
     if not isinstance(K, ProductKernel):
         raise DomainError(
-            f"{K!r} is no kernel on a product of spheres: give product_kernel('exp(rho1*rho2)', {list(space.dimensions)})"
+            f"{K!r} is no kernel on a product of spheres: give "
+            f"product_kernel('exp(rho1*rho2)', {list(space.dimensions)})"
         )
     if K.dimensions != space.dimensions:
-        raise DomainError(f"the kernel has blocks of {K.dimensions} coordinates, the space spheres of {space.dimensions}")
+        raise DomainError(
+            f"the kernel has blocks of {K.dimensions} coordinates, the space spheres of {space.dimensions}"
+        )
     w = len(space.dimensions)
     if math.comb(degree + w, w) > _MOST_LEVELS:
         raise DomainError(
@@ -76,7 +79,7 @@ def product_spectrum(K: Any, space: Space, degree: int, digits: int | None, exac
         return _exact(K, space, levels, polynomial, trace)
     if polynomial is not None:
         with precision(bits_for(goal) + 64):
-            found = _by_weights(K, polynomial, levels)
+            found = {r: ball(v) for r, v in _exact_levels(K, polynomial, levels).items()}
         return _assembled(space, levels, found, dict.fromkeys(levels, "polynomial"), trace, digits)
     return _by_terms(K, space, levels, goal, digits, trace)
 
@@ -139,10 +142,6 @@ def _exact_levels(K: ProductKernel, polynomial: sp.Poly, levels: list[Degrees]) 
                 weight = sp.prod(table[key] for table, key in zip(tables, zip(r, powers, strict=True), strict=True))
                 totals[r] += coefficient * weight
     return totals
-
-
-def _by_weights(K: ProductKernel, polynomial: sp.Poly, levels: list[Degrees]) -> Values:
-    return {r: ball(v) if v.is_Rational else ball(sp.nsimplify(v)) for r, v in _exact_levels(K, polynomial, levels).items()}
 
 
 def _exact(
@@ -228,7 +227,7 @@ def _separable(term: sp.Expr, K: ProductKernel, levels: list[Degrees], goal: int
     """The levels of a product of functions of one cosine each; None if it is none."""
     coefficient: sp.Expr = sp.S.One
     factors: dict[sp.Symbol, sp.Expr] = {}
-    for factor in sp.Mul.make_args(sp.powsimp(term) if term.is_Mul else term):
+    for factor in sp.Mul.make_args(term):
         names = factor.free_symbols
         if len(names) > 1:
             return None
@@ -299,8 +298,8 @@ def _assembled(
         for r in levels:
             if not (values[r].is_zero() or has_digits(values[r], digits)):
                 raise PrecisionError(
-                    f"{digits} digits were asked of the eigenvalue of multi-degree {label(r)} = {values[r].str(8)}: ask "
-                    "fewer digits or a lower degree"
+                    f"{digits} digits were asked of the eigenvalue of multi-degree {label(r)} = {values[r].str(8)}: "
+                    "ask fewer digits or a lower degree"
                 )
         exact = [to_float(values[r], digits) for r in levels]
     middle = [float(values[r].mid()) for r in levels]

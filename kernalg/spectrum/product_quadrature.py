@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import sympy as sp
 from flint import acb, arb, arb_mat
 
 from kernalg.compiled.elementwise import elementwise
@@ -29,7 +30,7 @@ from kernalg.spectrum.gauss_rules import gegenbauer_rule
 
 Degrees = tuple[int, ...]
 _RADII = tuple(arb(x) for x in (1.125, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32))
-_MOST_POINTS = 60_000
+_MOST_POINTS = 130_000
 _MOST_ANGLES = {1: 2048, 2: 512, 3: 128}
 
 
@@ -41,45 +42,67 @@ def levels_by_gauss(K: ProductKernel, levels: Sequence[Degrees], digits: int) ->
     bounds = _moduli(K)
     if not bounds:
         return None
-    degree = max(map(max, levels))
     found: dict[Degrees, arb] = {}
-    n = degree + 8
+    n = max(map(max, levels)) + 8
     bits = bits_for(digits) + 2 * _cancelled_bits(K, levels) + 64
     while n**w <= _MOST_POINTS:
         pending = [r for r in levels if r not in found]
-        if not pending:
-            return found
         with precision(bits):
             values = _tensor_rule(K, pending, n)
-            small = 0
+            coarse, further = False, n + 4
             for r in pending:
-                error = min(
-                    2 * m * (1 - 1 / R) ** -w * sum((R ** -(2 * n - k) for k in r), arb(0)) for R, m in bounds
-                ).upper()
+                error = _bound(bounds, n, r)
                 value = values[r] + arb(0, error)
-                zero = value.contains(0) and value.abs_upper() < negligible(digits)
-                if has_digits(value, digits) or zero:
+                if has_digits(value, digits) or (value.contains(0) and value.abs_upper() < negligible(digits)):
                     found[r] = value
-                elif values[r].rad() > error:
-                    small += 1
-        if small:
+                    continue
+                goal = abs(values[r].mid()).max(negligible(digits)) * arb(10) ** -(digits + 1)
+                coarse = coarse or values[r].rad() > goal
+                while _bound(bounds, further, r) > goal and further**w <= _MOST_POINTS:
+                    further += 2
+        if len(found) == len(levels):
+            return found
+        if coarse:
             bits += bits // 2
-        n = n + max(4, n // 4)
+        n = further
     return None
+
+
+def _bound(bounds: list[tuple[arb, arb]], n: int, r: Degrees) -> arb:
+    return min(
+        arb((2 * m * (1 - 1 / R) ** -len(r) * sum((R ** (k - 2 * n) for k in r), arb(0))).upper()) for R, m in bounds
+    )
 
 
 def _moduli(K: ProductKernel) -> list[tuple[arb, arb]]:
     """(R, M) for radii R up to which K is analytic."""
+    w = len(K.dimensions)
+    nonnegative = _nonnegative(K.expr)
     found = []
-    for R in _RADII:
-        with precision(128):
-            # A square around the disc; boxes of composed functions grow, which costs points and no rigour.
+    with precision(128):
+        for R in _RADII:
+            # A square around the disc: boxes of composed functions grow, which costs points and no rigour.
             box = acb(arb(0, R), arb(0, R))
-            value = K.balls(*[box] * len(K.dimensions), analytic=True)
+            value = K.balls(*[box] * w, analytic=True)
             if not value.is_finite():
                 break
-            found.append((R, arb(abs(value).upper())))
+            size = K.balls(*[R] * w) if nonnegative else abs(value)
+            found.append((R, arb(size.upper())))
     return found
+
+
+def _nonnegative(expr: sp.Expr) -> bool:
+    """Whether the form proves that all Taylor coefficients are >= 0: then the value at (R, …, R) is the largest."""
+    if expr.is_Symbol or (expr.is_number and expr.is_nonnegative):
+        return True
+    if isinstance(expr, sp.Add | sp.Mul):
+        return all(map(_nonnegative, expr.args))
+    if isinstance(expr, sp.Pow):
+        return bool(expr.exp.is_Integer and expr.exp > 0 and _nonnegative(expr.base))
+    if isinstance(expr, sp.exp):
+        constant, rest = expr.args[0].expand().as_independent(*expr.free_symbols, as_Add=True)
+        return bool(constant.is_real) and _nonnegative(rest)
+    return isinstance(expr, sp.sinh | sp.cosh | sp.asin) and _nonnegative(expr.args[0])
 
 
 def _cancelled_bits(K: ProductKernel, levels: Sequence[Degrees]) -> int:
@@ -123,8 +146,8 @@ def levels_by_angles(K: ProductKernel, levels: Sequence[Degrees]) -> dict[Degree
     w = len(K.dimensions)
     if w not in _MOST_ANGLES:
         raise DomainError(
-            f"{K.expr} on {w} spheres: quadrature is done for at most {max(_MOST_ANGLES)}; polynomials, sums of products "
-            "and functions analytic beyond [-1, 1] have other routes"
+            f"{K.expr} on {w} spheres: quadrature is done for at most {max(_MOST_ANGLES)}; polynomials, sums of "
+            "products and functions analytic beyond [-1, 1] have other routes"
         )
     if not levels:
         return {}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol, TypeVar, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import sympy as sp
 from flint import arb, arb_series
 
+from kernalg.enclosure.balls import precision
 from kernalg.errors import DomainError
 from kernalg.symbols import rho
 
@@ -24,6 +27,46 @@ class Profile(Protocol):
 
     def ball(self, rho: Any, /, analytic: bool = False) -> Any:
         """The value at a real ball or complex box, non-finite if `analytic` and the box meets a branch cut."""
+
+
+T = TypeVar("T")
+# What has been computed of a profile, for as long as the profile lives; nothing kept here refers to the profile.
+_memory: WeakKeyDictionary[Any, dict[Hashable, Any]] = WeakKeyDictionary()
+_MOST_REMEMBERED = 64
+
+
+def remembered(profile: Profile, key: Hashable, compute: Callable[[], T]) -> T:
+    """`compute()`, or its earlier result for this very profile object and key."""
+    facts = _facts(profile)
+    if key not in facts:
+        facts[key] = compute()
+        if len(facts) > _MOST_REMEMBERED:
+            del facts[next(iter(facts))]
+    result: T = facts[key]
+    return result
+
+
+def _facts(profile: Profile) -> dict[Hashable, Any]:
+    try:
+        return _memory.setdefault(profile, {})
+    except TypeError:  # a profile of the user's own that has no hash or takes no weak references
+        return {}
+
+
+def taylor_coefficients(profile: Profile, bits: int, terms: int) -> list[arb]:
+    """a_0, …, a_{terms-1} at `bits` of working precision or more; remembered as long as the profile lives."""
+    facts = _facts(profile)
+    for key in facts:
+        if isinstance(key, tuple) and key[0] == "taylor" and key[1] >= bits and key[2] >= terms:
+            known: list[arb] = facts[key][:terms]
+            return known
+
+    def compute() -> list[arb]:
+        with precision(bits, terms):
+            series = profile.series(terms)
+            return [series[m] for m in range(terms)]
+
+    return remembered(profile, ("taylor", bits, terms), compute)
 
 
 def profile_of(K: Any) -> Profile:

@@ -90,10 +90,10 @@ def gauss_rule(space: Ball | GaussianInputs, n: int) -> tuple[list[arb], list[ar
     """
     with precision(_RULE_BITS):
         if isinstance(space, Ball):
-            scale, diagonal, squares = ball(space.q), *_jacobi_recurrence(space.d, n)
+            scale, a, b = ball(space.q), *_jacobi_recurrence(space.d, n)
         else:
-            scale, diagonal, squares = 2 * ball(variance(space)) / space.d, *_laguerre_recurrence(space.d, n)
-        nodes, weights = gauss_from_recurrence(diagonal, squares)
+            scale, a, b = 2 * ball(variance(space)) / space.d, *_laguerre_recurrence(space.d, n)
+        nodes, weights = gauss_from_recurrence(a, b)
         return [(scale * t).mid() for t in nodes], [w.mid() for w in weights]
 
 
@@ -119,23 +119,22 @@ def panel_rule(space: Ball | GaussianInputs) -> tuple[FloatArray, FloatArray]:
     return r * r, widths * np.exp(chi2(d).logpdf(t)) * 2 * t / r
 
 
-def _laguerre_recurrence(d: int, n: int) -> tuple[list[arb], list[arb]]:
-    """Weight t^(d/2-1) exp(-t): monic coefficients a_i and b_i (b_0 is not used)."""
-    alpha = arb(d) / 2 - 1
+def _laguerre_recurrence(d: int, n: int) -> tuple[list[fmpq], list[fmpq]]:
+    """Weight t^(d/2-1) exp(-t): a_i and b_i."""
+    alpha = fmpq(d - 2, 2)
     return [2 * i + 1 + alpha for i in range(n)], [i * (i + alpha) for i in range(n)]
 
 
-def _jacobi_recurrence(d: int, n: int) -> tuple[list[arb], list[arb]]:
-    """Weight t^(d/2-1) on [0, 1]: monic coefficients a_i and b_i (b_0 is not used)."""
-    beta = arb(d) / 2 - 1
-    diagonal, squares = [], []
+def _jacobi_recurrence(d: int, n: int) -> tuple[list[fmpq], list[fmpq]]:
+    """Weight t^(d/2-1) on [0, 1]: a_i and b_i."""
+    beta = fmpq(d - 2, 2)
+    a, b = [], []
     for i in range(n):
         s = 2 * i + beta
-        # On [-1, 1] the mean is beta^2 / (s (s + 2)); at beta = 0 (d = 2) it is 0 by symmetry.
-        mean = beta / (beta + 2) if i == 0 else beta**2 / (s * (s + 2))
-        diagonal.append((1 + mean) / 2)
-        squares.append((arb(i) * (i + beta)) ** 2 / (s**2 * (s**2 - 1)) if i else arb(0))
-    return diagonal, squares
+        # On [-1, 1] the mean is beta^2 / (s (s + 2)), which for i = 0 is to be read as beta / (beta + 2).
+        a.append((1 + (beta / (beta + 2) if i == 0 else beta**2 / (s * (s + 2)))) / 2)
+        b.append((i * (i + beta)) ** 2 / (s**2 * (s**2 - 1)) if i else fmpq(0))
+    return a, b
 
 
 def variance(space: GaussianInputs) -> Fraction:

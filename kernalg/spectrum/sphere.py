@@ -7,6 +7,7 @@ multiplicity N(d, k). Each level is computed by the first of these that applies,
 
 * *parity*, *polynomial*: the profile is a polynomial in the even or odd powers: finite sums, exact zeros;
 * *series*: Taylor coefficients with a rigorous remainder, if they are non-negative (every network kernel);
+* *closed form*: the formulas of `closed_forms`, at any degree, where the series is slow;
 * *trapezoid*: if they are, but the series is slow: the trapezoidal rule in artanh, with a rigorous error;
 * *Gauss*: any other profile, and high degrees: Gauss-Legendre in the angle, the error estimated by doubling the nodes;
 * *enclosure*: adaptive ball quadrature, where digits are asked of such a profile or Gauss does not settle.
@@ -25,8 +26,9 @@ from flint import arb
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError
 from kernalg.expansion.taylor import zonal_from_taylor
-from kernalg.expansion.zonal import multiplicity
-from kernalg.spectrum.profiles import profile_of, rational_coefficients
+from kernalg.expansion.zonal import multiplicities
+from kernalg.spectrum.closed_forms import eigenvalues_by_formula
+from kernalg.spectrum.profiles import profile_of, rational_coefficients, remembered
 from kernalg.spectrum.spaces import Space, Sphere
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.sphere_quadrature import eigenvalues_by_enclosure, eigenvalues_by_gauss
@@ -52,20 +54,27 @@ def sphere_spectrum(K: Any, space: Sphere, degree: int, digits: int | None, exac
         return _exact_spectrum(K, space, degree)
     profile = profile_of(K)
     d = space.d
-    if degree > _MOST_DEGREES:
-        raise DomainError(f"degree={degree}: at most {_MOST_DEGREES} degrees are computed.")
     certified = digits is not None
     goal = check_digits(digits) if digits is not None else _DOUBLE_DIGITS
-    at_one = enclose(lambda t: profile.ball(t), [1], goal + 5)
+    at_one = remembered(profile, ("K(1)", goal), lambda: enclose(lambda t: profile.ball(t), [1], goal + 5))
     levels = list(range(degree + 1))
 
-    classes = finite_parity_classes(profile, degree)
-    found = eigenvalues_of_finite_classes(profile, d, levels, classes, goal)
+    found: dict[int, tuple[arb, str]] = {}
     estimates: dict[int, arb] = {}
     scales: dict[int, arb] = {}
-    if profile.nonnegative:
+    if degree <= _MOST_DEGREES:
+        classes = finite_parity_classes(profile, degree)
+        found = eigenvalues_of_finite_classes(profile, d, levels, classes, goal)
+    if profile.nonnegative and degree <= _MOST_DEGREES:
         by_series, scales = eigenvalues_by_series(profile, d, [k for k in levels if k not in found], goal, at_one)
         found |= by_series
+    found |= eigenvalues_by_formula(profile, d, [k for k in levels if k not in found], goal)
+    scales = {k: scale for k, scale in scales.items() if k not in found}
+    if degree > _MOST_DEGREES and len(found) < len(levels):
+        raise DomainError(
+            f"degree={degree}: more than {_MOST_DEGREES} degrees are computed only of kernels whose eigenvalues have a "
+            "formula (eigenvalue_formula); eigenvalue_decay says how those of the others fall"
+        )
     if not profile.nonnegative or (not certified and max(scales, default=0) > _TRAPEZOID_DEGREES):
         missing = [k for k in levels if k not in found]
         by_gauss = eigenvalues_by_gauss(profile, d, missing, _ROUGH_DIGITS if certified else goal)
@@ -91,7 +100,7 @@ def sphere_spectrum(K: Any, space: Sphere, degree: int, digits: int | None, exac
     floats = [_as_float(value, goal) for value in values] if certified or underflow else None
     return Spectrum(
         eigenvalues,
-        [multiplicity(d, k) for k in levels],
+        multiplicities(d, degree),
         trace=float(at_one.mid()),
         errors=errors,
         methods=[found[k][1] for k in levels],
@@ -109,7 +118,7 @@ def _exact_spectrum(K: Any, space: Sphere, degree: int) -> Spectrum:
             raise not_positive(space, k, str(value))
     return Spectrum(
         [float(value) for value in values],
-        [multiplicity(space.d, k) for k in range(degree + 1)],
+        multiplicities(space.d, degree),
         trace=float(sum(coefficients)),
         errors=[_rounding(float(value)) for value in values],
         methods=["exact"] * (degree + 1),

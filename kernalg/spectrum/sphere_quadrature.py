@@ -77,15 +77,19 @@ def _gauss_rule(profile: Profile, d: int, levels: list[int], nodes: int, bits: i
         half_pi = arb.pi() / 2
         totals = {k: arb(0) for k in levels}
         smallest = arb(2) ** -(2 * bits)
+        # The nodes theta and pi - theta together: P_k(-t) = (-1)^k P_k(t). The number of nodes is even.
         for point, weight in zip(points, weights, strict=True):
+            if point > 0:
+                continue
             sine, cosine = (half_pi * (1 + point)).sin_cos()
             measure = weight * sine ** (d - 2)
             if measure < smallest:
                 continue
-            scaled = measure * profile.ball(cosine)
+            up, down = profile.ball(cosine), profile.ball(-cosine)
+            even, odd = measure * (up + down), measure * (up - down)
             zonal = zonal_balls(levels[-1], d, cosine)
             for k in levels:
-                totals[k] += scaled * zonal[k]
+                totals[k] += (odd if k % 2 else even) * zonal[k]
         factor = density_constant(d) * half_pi
         return {k: total * factor for k, total in totals.items()}
 

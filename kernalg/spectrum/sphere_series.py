@@ -21,18 +21,11 @@ from flint import arb
 from kernalg.enclosure.balls import bits_for, has_digits, negligible, precision
 from kernalg.errors import InternalError, PrecisionError
 from kernalg.expansion.taylor import first_weight, largest_weight, log_largest_weight, weight_ratio
-from kernalg.spectrum.profiles import Profile
+from kernalg.spectrum.profiles import Profile, remembered, taylor_coefficients
 
 _LADDER = (64, 256, 1024)
 # Points of (0, 1) where a parity class is compared with its polynomial.
 _WITNESSES = ((1, 3), (5, 7), (9, 10), (97, 100))
-
-
-def taylor_coefficients(profile: Profile, bits: int, terms: int) -> list[arb]:
-    """a_0, …, a_{terms-1} at `bits` of working precision."""
-    with precision(bits, terms):
-        series = profile.series(terms)
-        return [series[m] for m in range(terms)]
 
 
 def finite_parity_classes(profile: Profile, degree: int) -> dict[int, int]:
@@ -43,6 +36,10 @@ def finite_parity_classes(profile: Profile, degree: int) -> dict[int, int]:
     beyond those computed.
     """
     terms = max(_LADDER[0], degree + 48)
+    return dict(remembered(profile, ("finite classes", terms), lambda: _finite_parity_classes(profile, terms)))
+
+
+def _finite_parity_classes(profile: Profile, terms: int) -> dict[int, int]:
     low, high = (taylor_coefficients(profile, bits, terms) for bits in (256, 640))
     if not all(a.is_finite() for a in high):
         return {}
@@ -152,6 +149,10 @@ def eigenvalues_by_series(
 
 def _class_totals(profile: Profile, at_one: arb, bits: int) -> tuple[arb, arb]:
     """The sums of the even and of the odd Taylor coefficients (at least upper bounds of them)."""
+    return remembered(profile, ("class totals", bits), lambda: _new_class_totals(profile, at_one, bits))
+
+
+def _new_class_totals(profile: Profile, at_one: arb, bits: int) -> tuple[arb, arb]:
     with precision(bits):
         # Deep networks lose digits at 1, where `at_one` may be the better one; smooth kernels need the bits.
         again, at_minus_one = profile.ball(arb(1)), profile.ball(arb(-1))

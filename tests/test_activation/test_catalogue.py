@@ -13,8 +13,8 @@ import sympy as sp
 from flint import arb
 
 import kernalg as ka
-from kernalg.activation.activation import describe as ka_describe
 from kernalg.activation.catalogue import ENTRIES, REQUIRED, describe
+from kernalg.activation.description import describe as ka_describe
 from kernalg.enclosure.balls import enclose, precision
 from kernalg.tour import _STAND_INS
 

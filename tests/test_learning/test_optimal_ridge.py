@@ -167,7 +167,7 @@ def test_it_shows_itself_and_is_quick():
     spectrum = Spectrum(10.0 ** (-np.arange(100) / 3), [int(1.5**k) + 1 for k in range(100)])
     start = time.perf_counter()
     best = optimal_ridge(spectrum, np.ones(100), n=np.geomspace(1, 1e6, 300), noise=0.1)
-    assert time.perf_counter() - start < 5  # 0.5 s measured
+    assert time.perf_counter() - start < 1  # 30 ms measured
     assert len(best) == 300 and "ridgeless_mse" in repr(best) and "<table>" in best._repr_html_()
     assert not best.ridge.flags.writeable
 

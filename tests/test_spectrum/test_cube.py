@@ -18,7 +18,7 @@ from scipy.linalg import hadamard
 import kernalg as ka
 from kernalg.enclosure.balls import ball_function, enclose, has_digits, precision, to_float
 from kernalg.errors import DomainError, PrecisionError
-from kernalg.expansion.cube import cube_from_taylor, exponential_eigenvalue, krawtchouk, walk_counts, weighted_sums
+from kernalg.expansion.cube import cube_exponential, cube_from_taylor, krawtchouk, walk_counts, weighted_sums
 from kernalg.network.radial_basis import rbf_kernel
 from kernalg.spectrum.cube import eigenvalues_by_krawtchouk, eigenvalues_by_series
 from kernalg.spectrum.of_kernel import spectrum
@@ -107,12 +107,12 @@ def test_exponential_closed_form(d, degree, b):
     for k in {0, 1, degree // 2, degree}:
         exact = to_float(enclose(lambda b, d=d, k=k: (b / d).sinh() ** k * (b / d).cosh() ** (d - k), [b], 40), 40)
         assert abs(s.exact[k] / exact - 1) < sp.Float("1e-30", 30)
-        assert abs(exponential_eigenvalue(b, d, k).evalf(20) / exact - 1) < sp.Float("1e-15", 30)
+        assert abs(cube_exponential(b, d, k).evalf(20) / exact - 1) < sp.Float("1e-15", 30)
 
 
 def test_exponential_as_a_formula():
     b, d, k = sp.symbols("b d k", positive=True)
-    assert exponential_eigenvalue(b, d, k) == sp.sinh(b / d) ** k * sp.cosh(b / d) ** (d - k)
+    assert cube_exponential(b, d, k) == sp.sinh(b / d) ** k * sp.cosh(b / d) ** (d - k)
 
 
 @pytest.mark.parametrize("K", [ka.dot_product_kernel("exp(rho)"), relu_tangent(1), relu_tangent(3)])
@@ -139,8 +139,27 @@ def test_high_dimension_of_a_kernel_known_by_values():
         spectrum(ValuesOnly(sp.exp(2 * rho)), Hypercube(10**9), degree=20)
 
 
-@pytest.mark.parametrize(("K", "limit"), [(relu_tangent(2), None), (ka.dot_product_kernel("exp(rho)"), 1)])
-def test_level_powers_tend_to_the_taylor_coefficients(K, limit):
+class NarrowBallsOnly(ValuesOnly):
+    """One that cannot be enclosed on intervals, so that no bound of it is known."""
+
+    def ball(self, value, analytic=False):
+        return arb.nan() if value.rad() > 1e-3 else super().ball(value)
+
+
+def test_all_cosines_where_no_bound_of_the_kernel_is_found():
+    relu_dual = (sp.sqrt(1 - rho**2) + rho * (sp.pi - sp.acos(rho))) / sp.pi
+    unbounded = spectrum(NarrowBallsOnly(relu_dual), Hypercube(500), degree=12)
+    assert unbounded.methods[4] == "Krawtchouk sum, 501 values" and unbounded.methods[5] == "parity, zero"
+    bounded = spectrum(ValuesOnly(relu_dual), Hypercube(500), degree=12)
+    assert int(bounded.methods[4].split()[2]) < 500
+    by_series = spectrum(ValuesOnly(relu_dual, nonnegative=True), Hypercube(500), degree=12)
+    assert "series" in by_series.methods[4]
+    for other in (bounded, by_series):
+        assert np.allclose(unbounded.eigenvalues, other.eigenvalues, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("K", [relu_tangent(2), ka.dot_product_kernel("exp(rho)")])
+def test_level_powers_tend_to_the_taylor_coefficients(K):
     a = K.profile().taylor(7)
     gaps = []
     for d in (10**4, 10**6):
@@ -167,6 +186,23 @@ def test_exact_fractions():
     assert np.allclose(double.eigenvalues, exact.eigenvalues, rtol=3e-16, atol=0)
     with pytest.raises(DomainError, match="polynomial"):
         spectrum(ka.dot_product_kernel("exp(rho)"), Hypercube(3), exact=True)
+
+
+@pytest.mark.parametrize("d", [14, 300, 10**6])
+def test_small_is_not_zero(d):
+    """Far below the line where a ball that contains 0 is taken for 0; a coefficient far behind many zeros."""
+    K = ka.dot_product_kernel("rho**100")
+    s, exact = spectrum(K, Hypercube(d), degree=6), spectrum(K, Hypercube(d), degree=6, exact=True)
+    for i in (0, 2, 4, 6):
+        assert s.eigenvalues[i] > 0 and abs(s.eigenvalues[i] / exact.eigenvalues[i] - 1) < 1e-15
+    assert np.all(s.eigenvalues[1::2] == 0)
+
+
+def test_high_degrees_of_a_kink_in_high_dimension():
+    s = spectrum(relu_tangent(1), Hypercube(10**5), degree=200)
+    assert np.all(np.diff(s.log_eigenvalues[2::2]) < 0) and 0 < s.tail < 0.05
+    # a_k = C k^-3/2 in the end, and C(d,k) lambda_k close to it.
+    assert abs(s.level_power[200] / s.level_power[198] - (198 / 200) ** 1.5) < 0.01
 
 
 def test_difference_form():
@@ -241,6 +277,8 @@ def test_distances_on_the_cube():
 def test_degrees_end_at_the_dimension():
     s = spectrum(relu_tangent(3), Hypercube(5), degree=50)
     assert len(s) == 6 and s.multiplicities == (1, 5, 10, 10, 5, 1)
+    with pytest.raises(DomainError, match="at most 2000 degrees"):
+        spectrum(relu_tangent(3), Hypercube(3000), degree=2500)
     s = spectrum(ka.dot_product_kernel("exp(rho)"), Hypercube(1), degree=3)
     assert np.allclose(s.eigenvalues, [math.cosh(1), math.sinh(1)], rtol=1e-15)
 

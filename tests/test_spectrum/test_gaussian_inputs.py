@@ -142,6 +142,8 @@ def test_many_variances():
 
 
 def test_what_has_no_spectrum_here():
+    with pytest.raises(DomainError, match="at most 20000 levels"):
+        spectrum(rbf_kernel(1), GaussianInputs(2), degree=30_000)
     with pytest.raises(DomainError, match="only rbf_kernel"):
         spectrum(dot_product_kernel("exp(rho)"), GaussianInputs(2, [1, 2]))
     with pytest.raises(DomainError, match="variance"):

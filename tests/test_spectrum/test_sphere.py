@@ -21,9 +21,8 @@ from kernalg.spectrum.sphere_series import eigenvalues_by_series
 from kernalg.spectrum.sphere_trapezoid import eigenvalues_by_trapezoid
 from kernalg.symbols import rho
 
-CASES = json.loads((Path(__file__).parents[1] / "data" / "spectra_generalization_public.json").read_text())[
-    "gegenbauer"
-]["cases"]
+DATA = Path(__file__).parents[1] / "data" / "spectra_generalization_public.json"
+CASES = json.loads(DATA.read_text())["gegenbauer"]["cases"]
 
 
 class ExpressionProfile:

@@ -1,0 +1,25 @@
+"""What the commands share: how one is added, and the words they have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+Commands = argparse._SubParsersAction  # of argparse, which has no public name for it
+
+PHI = 'a name ("kernalg activations" lists them) or a formula in x, such as "x*(1+erf(x/sqrt(2)))/2"'
+
+
+def command(
+    commands: Commands[argparse.ArgumentParser],
+    name: str,
+    line: str,
+    text: str,
+    run: Callable[[argparse.Namespace], None],
+) -> argparse.ArgumentParser:
+    """A parser for the command `name`: `line` is its help among the others, `text` its own page."""
+    parser = commands.add_parser(
+        name, help=line, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(run=run)
+    return parser

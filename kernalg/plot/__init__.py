@@ -1,0 +1,47 @@
+"""Pictures of spectra, profiles and learning curves, with matplotlib.
+
+Every function takes the value it draws and, optionally, the Axes to draw into (`ax`), and returns the Axes. The style
+is set for these pictures only; matplotlib's own settings stay as they are. Series differ in marker or line style as
+well as in colour, and the colours differ in lightness: the pictures survive a grey-scale printer.
+"""
+
+from kernalg.plot.of_curves import (
+    decomposition,
+    gradient_flow,
+    learning_curve,
+    learning_curves,
+    loo_over_gcv,
+    optimal_ridge,
+    random_features,
+    staircase,
+    z_scores,
+)
+from kernalg.plot.of_spectra import digits, profile, spectra, spectrum, target_power
+from kernalg.plot.style import AMBER, GRID, INK, NAVY, SKY, STYLE, VERMILION, png, require_matplotlib, svg
+
+__all__ = [
+    "AMBER",
+    "GRID",
+    "INK",
+    "NAVY",
+    "SKY",
+    "STYLE",
+    "VERMILION",
+    "decomposition",
+    "digits",
+    "gradient_flow",
+    "learning_curve",
+    "learning_curves",
+    "loo_over_gcv",
+    "optimal_ridge",
+    "png",
+    "profile",
+    "random_features",
+    "require_matplotlib",
+    "spectra",
+    "spectrum",
+    "staircase",
+    "svg",
+    "target_power",
+    "z_scores",
+]
