@@ -169,37 +169,37 @@ def table() -> list[Row]:
             tolerance = 0.08 if d == 10 and float(formula) < 0.05 else 0.03
             rows.append(Row(name, formula, draws, seconds, run, tolerance))
 
-    sphere(10, 1, [0, 1, 1], 24, [(20, "1.22816", 600, 1), (60, "0.39279", 600, 1), (200, "0.01996", 400, 1)],
+    sphere(10, 1, [0, 1, 1], 24, [(20, "1.22816", 600, 3.2), (60, "0.39279", 600, 2.1), (200, "0.01996", 400, 3.7)],
            ridge=0, noise=0, words="degrees 1, 2")  # fmt: skip
-    sphere(10, 1, [0, 1, 1, 0, 0.25], 24, [(100, "1.00578", 600, 1), (400, "0.58075", 200, 1)],
+    sphere(10, 1, [0, 1, 1, 0, 0.25], 24, [(100, "1.00578", 600, 1.7), (400, "0.58075", 200, 5.6)],
            ridge=0.5, noise=0.25, words="degrees 1, 2, 4")  # fmt: skip
-    sphere(30, 1, [0, 1, 1], 12, [(30, "1.77332", 400, 1), (200, "0.93180", 200, 1), (800, "0.28397", 60, 1)],
+    sphere(30, 1, [0, 1, 1], 12, [(30, "1.77332", 400, 0.4), (200, "0.93180", 200, 0.9), (800, "0.28397", 60, 3.8)],
            ridge=0.01, noise=0.1, words="degrees 1, 2")  # fmt: skip
-    sphere(50, 1, [0, 1, 1], 10, [(50, "1.64161", 200, 1), (300, "0.96595", 200, 1), (1000, "0.45307", 30, 1)],
+    sphere(50, 1, [0, 1, 1], 10, [(50, "1.64161", 200, 0.4), (300, "0.96595", 200, 3.1), (1000, "0.45307", 30, 7.9)],
            ridge=0, noise=0, words="degrees 1, 2")  # fmt: skip
-    sphere(20, 3, [0, 1, 1, 1], 14, [(50, "2.56751", 300, 1), (300, "1.72413", 150, 1)],
+    sphere(20, 3, [0, 1, 1, 1], 14, [(50, "2.56751", 300, 1), (300, "1.72413", 150, 2.7)],
            ridge=0, noise=0.1, words="degrees 1, 2, 3")  # fmt: skip
-    sphere(10, 1, [0], 24, [(100, "1.63844", 400, 1)], ridge=0, noise=1, words="pure noise")
-    for n, formula, draws, seconds in [(50, "0.29531", 60, 1), (200, "0.13324", 120, 1), (800, "0.11349", 25, 1)]:
+    sphere(10, 1, [0], 24, [(100, "1.63844", 400, 1.5)], ridge=0, noise=1, words="pure noise")
+    for n, formula, draws, seconds in [(50, "0.29531", 60, 0.3), (200, "0.13324", 120, 2.4), (800, "0.11349", 25, 8.5)]:
         run = on_space(
             ka.GaussianInputs(5), rbf, 16, [0, 1, 1], n=n, ridge=0.1, noise=0.1, target="random"
         )  # fmt: skip
         rows.append(Row(f"Gaussian inputs d=5, RBF l2=4, ridge 0.1, noise 0.1, n={n}", formula, draws, seconds, run))
     for n, ridge, formula, draws, seconds in [
-        (50, 0.01, "1.01856", 100, 1), (200, 0.01, "0.25769", 130, 1), (600, 0.05, "0.16488", 25, 1)
+        (50, 0.01, "1.01856", 100, 0.3), (200, 0.01, "0.25769", 130, 0.7), (600, 0.05, "0.16488", 25, 1.3)
     ]:  # fmt: skip
         run = on_space(ka.Hypercube(14), exponential, 14, [0, 1, 1], n=n, ridge=ridge, noise=0.1)
         rows.append(Row(f"hypercube d=14, exp(rho), ridge {ridge:g}, noise 0.1, n={n}", formula, draws, seconds, run))
     rows += [
-        Row("two ridges 0, 0.3", "0.23705", 1500, 1, two_ridges(0, 0.3)),
-        Row("two ridges 0.01, 0.3", "0.23900", 1500, 1, two_ridges(0.01, 0.3)),
-        Row("random features k=60, ridge 0.02", ".68070", 600, 1, random_features(60, 0.02)),
-        Row("random features k=200, ridge 0.02", ".35406", 400, 1, random_features(200, 0.02)),
-        Row("random features k=1000, ridge 0.02", ".26463", 500, 1, random_features(1000, 0.02)),
-        Row("random features k=40, ridge 0.0001", "0.71270", 600, 1, random_features(40, 1e-4)),
-        Row("gradient flow t=0.02", ".95916", 800, 1, gradient_flow(0.02)),
-        Row("gradient flow t=0.2", ".43150", 800, 1, gradient_flow(0.2)),
-        Row("gradient flow t=2", ".26250", 800, 1, gradient_flow(2.0)),
+        Row("two ridges 0, 0.3", "0.23705", 1500, 5.1, two_ridges(0, 0.3)),
+        Row("two ridges 0.01, 0.3", "0.23900", 1500, 4.6, two_ridges(0.01, 0.3)),
+        Row("random features k=60, ridge 0.02", ".68070", 600, 1.7, random_features(60, 0.02)),
+        Row("random features k=200, ridge 0.02", ".35406", 400, 2.2, random_features(200, 0.02)),
+        Row("random features k=1000, ridge 0.02", ".26463", 500, 10.2, random_features(1000, 0.02)),
+        Row("random features k=40, ridge 0.0001", "0.71270", 600, 1.7, random_features(40, 1e-4)),
+        Row("gradient flow t=0.02", ".95916", 800, 4.4, gradient_flow(0.02)),
+        Row("gradient flow t=0.2", ".43150", 800, 4, gradient_flow(0.2)),
+        Row("gradient flow t=2", ".26250", 800, 4.4, gradient_flow(2.0)),
     ]
     return rows
 

@@ -16,6 +16,7 @@ and :math:`f\mapsto E_z[\Phi_k(\cdot,z)f(z)]` projects on it. Tables hold :math:
   .. math:: \sum_kr^k\Phi_k=(1-r^2)^{-d/2}\exp\frac{rs-r^2q}{1-r^2},\qquad
             k\,\Phi_k=\sum_{m=1}^km\,e_m\Phi_{k-m},\quad e_{odd}=s,\ e_{2j}=\frac d{2j}-q;
 
+* Gaussian inputs of one variance, balls and shells, and a kernel r(x) r(x') f(rho): zonal polynomials times r(x) r(x');
 * Gaussian inputs of one variance and the kernel :math:`e^{-|x-x'|^2/2\ell^2}`: its eigenfunctions are the Hermite
   functions :math:`(c/a)^{1/4}e^{-(c-a)x^2}h_k(2\sqrt c\,x)` of every coordinate, with :math:`a=1/4\sigma^2`,
   :math:`b=1/2\ell^2`, :math:`c=\sqrt{a^2+2ab}` (Zhu, Williams, Rohwer & Morciniec 1998).
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -144,6 +145,21 @@ def levels_of(space: Space, degree: int, kernel: Any = None) -> Levels:
             return zonal_table(degree, d, _cosines(a, b))
 
     return Levels(tuple(counts[:-1]), tuple(k % 2 for k in range(degree + 1)), counts[-1], table)
+
+
+def homogeneous_levels(space: Any, degree: int, kernel: Any, trace: float) -> Levels:
+    r"""The levels of a kernel r(x) r(x') f(rho) on Gaussian inputs of one variance, in a ball or on shells.
+
+    Its eigenfunctions are the harmonics of the direction times r, normalised: :math:`r(x)^2=K(x,x)/E\,K(x,x)`, and the
+    `trace` is that mean. Kernels of networks are of this kind if the activation is homogeneous and there are no biases.
+    """
+    harmonics = levels_of(Sphere(space.d), degree)
+
+    def radius(x: FloatArray) -> FloatArray:
+        values: FloatArray = np.sqrt(real_array("K.diag(X)", kernel.diag(x), ndim=1, minimum=0.0) / trace)
+        return values
+
+    return replace(harmonics, table=lambda a, b: harmonics.table(a, b) * np.outer(radius(a), radius(b)))
 
 
 def degree_of(space: Space, count: int) -> int:

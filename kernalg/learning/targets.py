@@ -16,9 +16,10 @@ takes these parts, at twice the evaluations, which removes the noise of the othe
 from __future__ import annotations
 
 import html
+import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +31,19 @@ from scipy.integrate import quad_vec
 from kernalg.checks import FloatArray, real_array, real_vector, whole_number
 from kernalg.compiled.elementwise import elementwise
 from kernalg.errors import DomainError
-from kernalg.formula import parse
+from kernalg.formula import parse, read_object
 from kernalg.learning.levels import levels_of, random_inputs, values_of
-from kernalg.spectrum.spaces import SPACE_TYPES, GaussianInputs, Hypercube, Space, Sphere
-from kernalg.spectrum.tables import html_table, text_table
+from kernalg.learning.polynomial_targets import polynomial_power
+from kernalg.spectrum.spaces import (
+    SPACE_TYPES,
+    GaussianInputs,
+    Hypercube,
+    Space,
+    Sphere,
+    space_from_json,
+    space_to_json,
+)
+from kernalg.spectrum.tables import html_table, import_pandas, text_table
 from kernalg.symbols import rho
 
 # Up to this dimension a function on the hypercube is evaluated at all corners.
@@ -74,6 +84,43 @@ class TargetPower:
         """The estimates without the negative ones: what `learning_curve(…, power=…)` takes, for as many levels."""
         return np.maximum(self.estimates, 0.0)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TargetPower):
+            return NotImplemented
+        return self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` turns back into an equal TargetPower."""
+        return json.dumps(
+            {
+                "type": "kernalg.TargetPower",
+                "estimates": self.estimates.tolist(),
+                "errors": self.errors.tolist(),
+                "space": space_to_json(self.space),
+                "method": self.method,
+            },
+            allow_nan=False,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> TargetPower:
+        """The TargetPower that `to_json` wrote; DomainError if the text is no such JSON object."""
+        data = read_object(text, "kernalg.TargetPower", ["estimates", "errors", "space", "method"])
+        estimates, errors = (real_vector(name, data[name]) for name in ("estimates", "errors"))
+        if len(estimates) != len(errors) or not isinstance(data["method"], str):
+            raise DomainError("not the JSON of a TargetPower: one error per estimate and a method in words are needed")
+        return cls(estimates, errors, space_from_json(data["space"]), data["method"])
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame, one row per level and a last one beyond them; MissingExtra without pandas."""
+        pandas = import_pandas()
+        levels = [*range(len(self.estimates) - 1), "beyond"]
+        columns = {"power": self.estimates, "error": self.errors}
+        return pandas.DataFrame(columns, index=pandas.Index(levels, name="level"))
+
     def _table(self) -> tuple[list[str], list[list[str]]]:
         names = [*map(str, range(len(self.estimates) - 1)), "beyond"]
         values = (f"{p:.6g}" for p in self.estimates)
@@ -103,8 +150,8 @@ def target_power(
     ----------
     function : formula or callable
         A formula (text or SymPy) in rho, on the sphere or the hypercube: a function of the cosine to a fixed point,
-        on the hypercube the mean of the coordinates. A polynomial in x1, x2, …, the coordinates of x. Or any callable
-        f(X) that gives one number per row.
+        on the hypercube the mean of the coordinates. A polynomial in x1, x2, …, the coordinates of x, on the sphere,
+        the hypercube or Gaussian inputs. Or any callable f(X) that gives one number per row.
     space : Space
         The levels are the degrees of the harmonics; on Gaussian inputs, the total degrees of Hermite polynomials in
         the standardised coordinates; in balls and on shells, the degrees of the harmonics of the direction; on
@@ -143,12 +190,17 @@ def target_power(
             raise DomainError("the levels of a kernel are known for callables f(X) only: give the target as one")
         expr = _expression(function)
         if expr.free_symbols - {rho}:
-            return _polynomial_power(expr, space, degree)
+            values = np.array([float(p) for p in polynomial_power(expr, space, degree)])
+            return TargetPower(values, np.finfo(np.float64).eps * values, space, "exact expansion of the polynomial")
         profile = profile_function(expr, space, degree)
         return TargetPower(np.append(profile.coefficients**2, profile.beyond), profile.errors, space, profile.method)
     if not callable(function):
         raise DomainError(
             f"function={function!r}: give a formula in rho, a polynomial in x1, x2, …, or a callable f(X)"
+        )
+    if kernel is not None and not (isinstance(space, GaussianInputs) and hasattr(kernel, "squared_length")):
+        raise DomainError(
+            f"kernel={kernel!r} on {space}: it has levels of its own for rbf_kernel on Gaussian inputs only"
         )
     if isinstance(space, Hypercube) and space.d <= _ALL_CORNERS:
         return _power_at_corners(function, space, degree)
@@ -258,74 +310,6 @@ def _moments_on_cube(values: Callable[[ArrayLike], FloatArray], d: int, degree: 
     )
     error = 8 * np.finfo(np.float64).eps * math.sqrt(float(weights @ g**2))
     return np.append((weights * g) @ table, weights @ g**2), error, "sum over the values of the cosine"
-
-
-# -- polynomials in the coordinates -----------------------------------------------------------------------------------
-
-
-def _polynomial_power(expr: sp.Expr, space: Space, degree: int) -> TargetPower:
-    """Exact powers of a polynomial in x1, x2, … on the hypercube or Gaussian inputs."""
-    symbols = sorted(expr.free_symbols, key=lambda s: (len(s.name), s.name))
-    try:
-        polynomial = sp.Poly(expr, *symbols, domain=sp.QQ)
-    except (sp.PolynomialError, sp.CoercionFailed) as error:
-        raise DomainError(
-            f"{expr} is not a polynomial in x1, x2, … with rational coefficients (nor a function of rho): give a "
-            "callable f(X) instead"
-        ) from error
-    places = [int(s.name[1:]) - 1 if re.fullmatch(r"x[1-9]\d*", s.name) else space_dimension(space) for s in symbols]
-    if max(places) >= space_dimension(space):
-        raise DomainError(
-            f"{expr} contains {symbols[int(np.argmax(places))]}; coordinates are x1 to x{space_dimension(space)}"
-        )
-    coefficients: dict[tuple[int, ...], Any] = {}
-    for exponents, a in polynomial.terms():
-        for index, c in _expanded(exponents, places, space):
-            coefficients[index] = coefficients.get(index, 0) + a * c
-    powers = [sp.Integer(0)] * (degree + 2)
-    for index, c in coefficients.items():
-        norm = sp.Integer(1)
-        if isinstance(space, GaussianInputs):
-            for k, place in zip(index, places, strict=True):
-                norm *= sp.factorial(k) * _rational(space.variances[place]) ** (k % 2)
-        powers[min(sum(index), degree + 1)] += c * c * norm
-    values = np.array([float(p) for p in powers])
-    return TargetPower(values, np.finfo(np.float64).eps * values, space, "exact expansion of the polynomial")
-
-
-def space_dimension(space: Any) -> int:
-    """Number of coordinates of an input."""
-    return int(sum(space.dimensions)) if hasattr(space, "dimensions") else int(space.d)
-
-
-def _expanded(exponents: tuple[int, ...], places: list[int], space: Space) -> Iterator[tuple[tuple[int, ...], Any]]:
-    r"""A monomial in parities, or in Hermite polynomials He_k(x/sigma), with coefficients without the factors
-    sigma^(k mod 2): :math:`y^n=\sum_mn!/(2^mm!(n-2m)!)\,He_{n-2m}(y)`."""
-    if isinstance(space, Hypercube):
-        yield tuple(n % 2 for n in exponents), sp.Integer(1)
-        return
-    if not isinstance(space, GaussianInputs):
-        raise DomainError(
-            f"polynomials in the coordinates are expanded on the hypercube and on Gaussian inputs, not on {space}: "
-            "give a callable f(X)"
-        )
-    terms: list[tuple[tuple[int, ...], Any]] = [((), sp.Integer(1))]
-    for n, place in zip(exponents, places, strict=True):
-        variance = _rational(space.variances[place])
-        factors = [
-            (
-                n - 2 * m,
-                variance ** (n // 2)
-                * sp.Rational(math.factorial(n), 2**m * math.factorial(m) * math.factorial(n - 2 * m)),
-            )
-            for m in range(n // 2 + 1)
-        ]
-        terms = [((*index, k), c * b) for index, c in terms for k, b in factors]
-    yield from terms
-
-
-def _rational(value: Any) -> sp.Rational:
-    return sp.Rational(value.numerator, value.denominator)
 
 
 # -- functions known by their values ----------------------------------------------------------------------------------

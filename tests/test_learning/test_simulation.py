@@ -3,7 +3,11 @@
 import itertools
 import json
 import math
+import re
+import sys
 from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +22,11 @@ from kernalg.learning.regression import generator, kernel_ridge
 from kernalg.learning.simulation import Simulation, _sampler, simulate
 from kernalg.learning.targets import target_power
 from kernalg.network.dot_product import dot_product_kernel
+from kernalg.network.network import mlp
 from kernalg.network.product_kernel import product_kernel
 from kernalg.network.radial_basis import rbf_kernel
 from kernalg.spectrum.of_kernel import spectrum
-from kernalg.spectrum.spaces import Ball, GaussianInputs, Hypercube, ProductOfSpheres, Sphere
+from kernalg.spectrum.spaces import Ball, GaussianInputs, Hypercube, ProductOfSpheres, Shells, Sphere
 from kernalg.spectrum.spectrum import Spectrum
 
 EXP = dot_product_kernel("exp(rho)")
@@ -102,6 +107,26 @@ def _sample_with_grid(space, sampler, levels, kernel, power, target, T, n):
     finally:
         experiments.random_inputs = honest
     return sample.values, sample.gram, sample
+
+
+@pytest.mark.parametrize("space", [GaussianInputs(12), Ball(12), Shells(12, [1, 3])])
+def test_homogeneous_kernels_at_unequal_norms(space):
+    K = mlp("relu", depth=1, w_var=2).ntk
+    curve = learning_curve(spectrum(K, space, 10), [0, 1, 1], n=[40], ridge=0.1, noise=0.1)
+    exact = simulate(curve, K, draws=40, target="random", seed=2)
+    assert exact.method == "exact risk" and abs(exact.relative_difference) < 0.15
+    # The same risk on held-out points, for one target: E fhat f_2 tells whether the factor r is right.
+    pole = random_inputs(space, 1, np.random.default_rng(0))[0]
+
+    def function(X):
+        t = X @ pole / np.linalg.norm(pole) / np.linalg.norm(X, axis=1)
+        r = np.linalg.norm(X, axis=1) / math.sqrt(curve.spectrum.trace / 2 * 12)
+        return r * (math.sqrt(12) * t + math.sqrt(77) * (12 * t**2 - 1) / 11)
+
+    measured = simulate(curve, K, draws=60, target=function, held_out=500)
+    zonal = simulate(curve, K, draws=60, seed=5)
+    error = np.hypot(zonal.test_mse.standard_error, measured.test_mse.standard_error)
+    assert abs(zonal.test_mse.mean - measured.test_mse.mean) < 4 * error
 
 
 def test_held_out_points_agree_with_the_exact_risk():
@@ -216,6 +241,26 @@ def test_two_ridges_random_features_and_gradient_flow():
         simulate_two_ridges(levels, power, n=5, ridges=[(1, 2, 3)])
 
 
+def test_the_table_of_simulations_meets_its_published_predictions():
+    path = Path(__file__).parents[2] / "benchmarks" / "simulations.py"
+    module = module_from_spec(spec_from_file_location("simulations", path))
+    sys.modules["simulations"] = module
+    try:
+        module.__spec__.loader.exec_module(module)
+    finally:
+        del sys.modules["simulations"]
+    rows = [row for row in module.table() if re.search(r"n=\d\d$|two ridges|k=40|k=60", row.name)]
+    assert len(rows) == 11
+    for row in rows:
+        result = row.run(5, 0, lambda *state: None)
+        assert module.same_digits(result.predicted, row.formula), row.name
+        assert abs(result.z) < 8, row.name
+    good, bad = (module.Outcome(0.26250, mean, 0.001, [], True) for mean in (0.2652, 0.28))
+    assert module.line(rows[-1], good)[0].count("|") == 8
+    assert not module.line(rows[-1], bad)[1]
+    assert module.same_digits(0.39279, "0.39279") and not module.same_digits(0.392799, "0.39279")
+
+
 # -- the value --------------------------------------------------------------------------------------------------------
 
 
@@ -237,7 +282,8 @@ def test_a_simulation_shows_itself_and_round_trips():
     assert "±" in repr(simulation) and "<table>" in simulation._repr_html_()
     frame = simulation.to_pandas()
     assert list(frame.index) == [10, 40] and frame["L2_z"].iloc[0] == simulation.z_learnabilities[0, 2]
-    assert np.isinf(simulate(curve, draws=1).test_mse.standard_error).all()
+    single = simulate(curve, draws=1)
+    assert np.isinf(single.test_mse.standard_error).all() and not single.agrees(relative=1e-9)
     data = json.loads(simulation.to_json())
     for broken in ({**data, "test_mse": [[1.0]]}, {**data, "predicted": 3}, {"type": "kernalg.Simulation"}):
         with pytest.raises(DomainError):
@@ -266,6 +312,7 @@ def test_sample_sizes():
         (Sphere(6), None, {"target": "random"}, "give the kernel"),
         ("words", EXP, {}, "Gaussian-feature model"),
         (Ball(6), EXP, {}, "not built in"),
+        (GaussianInputs(6), EXP, {}, "not built in"),
         (ProductOfSpheres([3, 3]), EXP, {}, "multiplicities"),
         (Hypercube(7), EXP, {}, "multiplicities"),
         (Sphere(6), EXP, {"draws": 0}, "draws"),

@@ -1,6 +1,7 @@
 """The power of targets in the levels: exact values, quadrature against identities, and estimates from pairs."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -12,7 +13,8 @@ from kernalg.errors import DomainError
 from kernalg.expansion.cube import krawtchouk
 from kernalg.expansion.zonal import multiplicity, zonal_table
 from kernalg.learning.levels import degree_of, level_sums, levels_of, random_inputs
-from kernalg.learning.targets import profile_function, target_power
+from kernalg.learning.polynomial_targets import polynomial_power
+from kernalg.learning.targets import TargetPower, profile_function, target_power
 from kernalg.network.radial_basis import rbf_kernel
 from kernalg.spectrum.gaussian_inputs import gaussian_spectrum
 from kernalg.spectrum.spaces import Ball, GaussianInputs, Hypercube, ProductOfSpheres, Shells, Sphere
@@ -191,6 +193,27 @@ def test_polynomials_on_gaussian_inputs():
         assert target.estimates[k] == pytest.approx(projected, abs=1e-10)
 
 
+def test_polynomials_on_the_sphere():
+    # x1 = sqrt(d) rho about the first axis
+    for text, profile in (("x1**2", "5*rho**2"), ("x1**5 - x1", "25*sqrt(5)*rho**5 - sqrt(5)*rho")):
+        expected = target_power(profile, Sphere(5), 4).estimates
+        np.testing.assert_allclose(target_power(text, Sphere(5), 4).estimates, expected, atol=1e-11)
+    exact = polynomial_power(sp.sympify("x1*x2*x3 + x2**4 - x3"), Sphere(3), 4)
+    heights, weights = roots_legendre(12)
+    angles = 2 * np.pi * np.arange(24) / 24
+    X = math.sqrt(3) * np.array(
+        [[math.sqrt(1 - h * h) * math.cos(a), math.sqrt(1 - h * h) * math.sin(a), h] for h in heights for a in angles]
+    )
+    masses = np.repeat(weights / 48, 24)
+    f = masses * (X.prod(axis=1) + X[:, 1] ** 4 - X[:, 2])
+    levels = levels_of(Sphere(3), 4)
+    for k, count in enumerate(levels.counts):
+        assert float(exact[k]) == pytest.approx(f @ (levels.table(X, X)[k] * count) @ f, abs=1e-12)
+    assert exact[5] == 0
+    # On the circle the lowest factors of the formula vanish for no degree that occurs.
+    assert polynomial_power(sp.sympify("x1**4"), Sphere(2), 4) == [sp.Rational(9, 4), 0, 2, 0, sp.Rational(1, 8), 0]
+
+
 # -- functions known by their values ----------------------------------------------------------------------------------
 
 
@@ -206,6 +229,21 @@ def assert_estimates(function, space, exact, **options):
     np.testing.assert_allclose(mean[~seen], np.array(exact)[~seen], atol=1e-10)
     ratio = np.sqrt((errors**2).mean(axis=0))[seen] / spread[seen]
     assert ((ratio > 0.5) & (ratio < 2.5)).all()
+
+
+def test_the_estimate_is_the_mean_over_pairs():
+    def function(X):
+        return np.exp(X[:, 0])
+
+    target = target_power(function, Sphere(3), 2, samples=5, seed=3)
+    X = random_inputs(Sphere(3), 5, np.random.default_rng(3))
+    pairs = list(itertools.permutations(range(5), 2))
+    t = X @ X.T / 3
+    even, odd = np.cosh(X[:, 0]), np.sinh(X[:, 0])
+    for k, (part, kernel) in enumerate([(even, 1 + 0 * t), (odd, 3 * t), (even, 5 * (3 * t**2 - 1) / 2)]):
+        expected = np.mean([part[i] * part[j] * kernel[i, j] for i, j in pairs])
+        assert target.estimates[k] == pytest.approx(expected, rel=1e-12)
+    assert target.estimates[3] == pytest.approx((even**2 + odd**2).mean() - target.estimates[:3].sum(), rel=1e-10)
 
 
 def test_estimates_on_the_sphere():
@@ -240,12 +278,21 @@ def test_levels_of_a_kernel():
     def eigenfunction(X):
         return 4 * table(X, pole)[3, :, 0] / math.sqrt(4 * table(pole, pole)[3, 0, 0])
 
+    with pytest.raises(DomainError, match="rbf_kernel on Gaussian inputs"):
+        target_power(eigenfunction, Ball(2), 3, kernel=K)
+    with pytest.raises(DomainError, match="callables"):
+        target_power("x1", space, 3, kernel=K)
     assert_estimates(eigenfunction, space, [0, 0, 0, 1, 0], samples=300, kernel=K)
 
 
 def test_targets_show_themselves():
     target = target_power("rho", Sphere(4), 2)
     assert "beyond" in repr(target) and "sphere" in repr(target) and "<table>" in target._repr_html_()
+    assert TargetPower.from_json(target.to_json()) == target and hash(target) == hash(target)
+    assert target.to_pandas()["power"].loc["beyond"] == 0
+    for change in ({"errors": [0.0]}, {"method": 3}, {"space": "sphere"}, {"estimates": "x"}):
+        with pytest.raises(DomainError):
+            TargetPower.from_json(json.dumps({**json.loads(target.to_json()), **change}))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +301,7 @@ def test_targets_show_themselves():
         ("rho", GaussianInputs(3), "sphere or the hypercube"),
         ("1/(rho - rho)", Sphere(3), "rho|finite"),
         ("log(rho)", Sphere(3), "NaN|nan|finite|real"),
-        ("x1", Sphere(3), "callable"),
+        ("x1", Ball(3), "callable"),
         ("x4", Hypercube(3), "x1 to x3"),
         ("exp(x1)", Hypercube(3), "polynomial"),
         ("x1 + rho", Hypercube(3), "x1 to x3|coordinates"),
