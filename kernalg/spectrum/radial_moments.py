@@ -154,7 +154,7 @@ class MomentRoute:
     def __init__(self, K: DotProductKernel, space: Ball | GaussianInputs, degree: int, digits: int) -> None:
         self.space, self.digits = space, digits
         terms = degree + 2 * _ROWS[-1] + 1
-        self.bits = 4 * bits_for(digits) + 4 * terms
+        self.bits = 4 * bits_for(digits) + 256
         last = sp.Poly(K.expr, rho).degree() if K.expr.is_polynomial(rho) else None
         zero = _zero_parity(K.expr)
         with precision(self.bits, terms):

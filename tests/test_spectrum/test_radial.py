@@ -18,8 +18,8 @@ from kernalg.network.dot_product import dot_product_kernel
 from kernalg.network.layers import Dense
 from kernalg.network.network import mlp, serial
 from kernalg.spectrum.radial import _general, homogeneity, radial_spectrum
-from kernalg.spectrum.radial_angle import DotProductPair, NetworkPair
-from kernalg.spectrum.radial_law import gauss_rule, moment, real_moment
+from kernalg.spectrum.radial_angle import DotProductPair, NetworkPair, matrices_by_polarisation, matrices_by_series
+from kernalg.spectrum.radial_law import gauss_rule, moment, panel_rule, real_moment, shells_rule
 from kernalg.spectrum.spaces import Ball, GaussianInputs, Shells, Sphere
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.sphere import sphere_spectrum
@@ -79,6 +79,14 @@ def test_gauss_rule_is_exact_for_polynomials(space):
         assert abs(float(short / arb(moment(space, 18)) - 1)) > 1e-20
 
 
+@pytest.mark.parametrize("space", [Ball(2), Ball(500, 3), GaussianInputs(2), GaussianInputs(10**5, 2)], ids=str)
+def test_panels_cover_the_law(space):
+    q, weights = panel_rule(space)
+    for m in range(4):
+        exact = moment(space, m)
+        assert float(weights @ q**m) == pytest.approx(int(exact.p) / int(exact.q), rel=2e-10)
+
+
 def test_certified_eigenvalues_of_the_hilbert_matrix():
     n = 12
     with precision(400):
@@ -121,6 +129,18 @@ def test_exponential_on_gaussian_inputs_is_mehlers_kernel(d, v, beta):
         k, j = (int(t) for t in label[1:-1].split(","))
         assert value == pytest.approx(first**d * ratio ** (k + 2 * j), rel=1e-11)
     assert s.trace == pytest.approx((1 - 2 * b) ** (-d / 2), rel=1e-13)
+
+
+def test_thirty_digits_of_mehlers_kernel():
+    s = spectrum(dot_product_kernel("exp(rho)"), GaussianInputs(6), 2, digits=30)
+    b = sp.Rational(1, 6)
+    slope = sp.sqrt((1 - 2 * b) / (1 + 2 * b))
+    ratio = (1 - slope) / (1 + slope)
+    first = (1 - ratio) / sp.sqrt(1 - 2 * b)
+    for label, value in zip(s.labels, s.exact, strict=True):
+        k, j = (int(t) for t in label[1:-1].split(","))
+        assert abs(value / (first**6 * ratio ** (k + 2 * j)).evalf(40) - 1) < 1e-29
+    assert len(s) > 20
 
 
 def test_rank_one_polynomials_exactly():
@@ -202,6 +222,21 @@ def test_series_polarisation_and_gauss_agree_on_shells(d):
     assert len(plain) == len(certified) == 8
     assert_within_errors(plain, certified)
     np.testing.assert_allclose(plain.eigenvalues, certified.eigenvalues, rtol=1e-8)
+
+
+def test_certified_routes_agree_on_shells():
+    """The power series, and the spectra on the sphere by which a slow one is replaced."""
+    K = NetworkPair(mlp("erf", depth=1, w_var="1/2", b_var="1/10").ntk)
+    with precision(400):
+        nodes, masses = shells_rule(Shells(6, [1, "1/3"]))
+        series, pending = matrices_by_series(K, nodes, masses, 6, range(4), 30, 256)
+        polarised = matrices_by_polarisation(K, nodes, 6, 3, 30)
+        assert not pending
+        for k in range(4):
+            for i in range(2):
+                for j in range(2):
+                    difference = series[k].entries[i][j] - polarised[k].entries[i][j]
+                    assert abs(difference) < 1e-29 * series[k].entries[0][0]
 
 
 def test_two_shells_by_hand():
