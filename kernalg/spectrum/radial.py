@@ -318,7 +318,10 @@ def _trace(K: PairKernel, law: RadialSpace) -> float:
     """E[K(x, x)] by Gauss-Legendre on panels of the length; unbounded kernels must have settled at the last."""
     if isinstance(law, Shells):
         weights = np.array([float(p) for p in law.probability])
-        return float(weights @ K.diagonal(np.array([float(q) for q in law.q])))
+        values = K.diagonal(np.array([float(q) for q in law.q]))
+        if not np.isfinite(values).all():
+            raise DomainError(f"K(x, x) is not finite on all of the {law}: it is {', '.join(map(str, values))}")
+        return float(weights @ values)
     q, weights = panel_rule(law)
     try:
         with np.errstate(over="ignore", invalid="ignore"):

@@ -235,7 +235,7 @@ def test_levels_add_up_to_the_trace_from_below(formula, dimensions):
 
 def test_data_have_these_eigenvalues():
     """The Gram matrix of a sample of the product space, divided by n."""
-    n, dimensions = 1500, [3, 3]
+    n, dimensions = 500, [3, 3]
     rng = np.random.default_rng(2)
     blocks = [rng.standard_normal((n, p)) for p in dimensions]
     X = np.hstack([b * math.sqrt(3) / np.linalg.norm(b, axis=1, keepdims=True) for b in blocks])
@@ -243,7 +243,7 @@ def test_data_have_these_eigenvalues():
     empirical = np.linalg.eigvalsh(K(X) / n)[::-1]
     s = on_product("exp(rho1*rho2) + rho1", dimensions, 4)
     levels = np.sort(np.repeat(s.eigenvalues, s.multiplicities))[::-1]
-    np.testing.assert_allclose(levels[:4], empirical[:4], rtol=0.1)
+    np.testing.assert_allclose(levels[:4], empirical[:4], rtol=3 / math.sqrt(n))
     assert levels[4:13].sum() == pytest.approx(empirical[4:13].sum(), rel=0.05)
 
 
