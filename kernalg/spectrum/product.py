@@ -23,7 +23,16 @@ import numpy as np
 import sympy as sp
 from flint import arb
 
-from kernalg.enclosure.balls import ball, bits_for, check_digits, enclose, has_digits, precision, to_float
+from kernalg.enclosure.balls import (
+    ball,
+    bits_for,
+    check_digits,
+    enclose,
+    has_digits,
+    negligible,
+    precision,
+    to_float,
+)
 from kernalg.errors import DomainError, KernalgError, PrecisionError
 from kernalg.expansion.taylor import first_weight, weight_ratio
 from kernalg.expansion.zonal import multiplicity
@@ -38,6 +47,8 @@ from kernalg.symbols import rho
 CONVENTION = "levels by multi-degree; per harmonic, uniform probability measure"
 _DOUBLE_DIGITS = 14
 _MOST_LEVELS = 20_000
+# Below this float64 loses digits, and the values go to `Spectrum.exact` as well.
+_SMALL = 1e-290
 _MOST_TERMS = 64
 
 Degrees = tuple[int, ...]
@@ -54,6 +65,14 @@ def product_spectrum(K: Any, space: Space, degree: int, digits: int | None, exac
         kernel that is no polynomial with rational coefficients.
     PrecisionError
         If the digits are not reached.
+
+    Examples
+    --------
+    >>> from kernalg.network.product_kernel import product_kernel
+    >>> K, space = product_kernel("(1 + rho1)*rho2**2", [3, 4]), ProductOfSpheres([3, 4])
+    >>> s = product_spectrum(K, space, 3, None, True)
+    >>> [(name, str(v)) for name, v in zip(s.labels, s.exact) if v]
+    [('(0,0)', '1/4'), ('(1,0)', '1/12'), ('(0,2)', '1/12'), ('(1,2)', '1/36')]
     """
     if not isinstance(space, ProductOfSpheres):
         raise DomainError(f"{space!r} is no product of spheres: give ProductOfSpheres([8, 8, 4]) or the like")
@@ -287,33 +306,42 @@ def _assembled(
     trace: float,
     digits: int | None,
 ) -> Spectrum:
-    floor = 1e-60 * max(trace, 1e-200)
     for r in levels:
         if values[r] < 0:
             raise not_positive(space, label(r), values[r].str(8, radius=False))
-        if values[r].contains(0) and values[r].abs_upper() < floor:
-            values[r] = arb(0)
+        if values[r].contains(0) and not values[r].is_zero():
+            methods[r] += ", not told from 0"
     exact = None
     if digits is not None:
         for r in levels:
-            if not (values[r].is_zero() or has_digits(values[r], digits)):
+            zero = values[r].contains(0) and values[r].abs_upper() <= negligible(digits)
+            if not (zero or has_digits(values[r], digits)):
                 raise PrecisionError(
                     f"{digits} digits were asked of the eigenvalue of multi-degree {label(r)} = {values[r].str(8)}: "
                     "ask fewer digits or a lower degree"
                 )
         exact = [to_float(values[r], digits) for r in levels]
-    middle = [float(values[r].mid()) for r in levels]
+    middle = [0.0 if values[r].contains(0) else float(values[r].mid()) for r in levels]
+    if exact is None and any(v < _SMALL and not values[r].contains(0) for r, v in zip(levels, middle, strict=True)):
+        exact = [
+            sp.Float(0) if v == 0 else to_float(values[r].mid(), _DOUBLE_DIGITS)
+            for r, v in zip(levels, middle, strict=True)
+        ]
     return Spectrum(
         middle,
         [_multiplicity(space, r) for r in levels],
         trace=trace,
-        errors=[float(values[r].rad()) + (math.ulp(v) / 2 if v else 0.0) for r, v in zip(levels, middle, strict=True)],
+        errors=[_error(values[r]) + (math.ulp(v) / 2 if v else 0.0) for r, v in zip(levels, middle, strict=True)],
         methods=[methods[r] for r in levels],
         space=space,
         convention=CONVENTION,
         labels=[label(r) for r in levels],
         exact=exact,
     )
+
+
+def _error(value: arb) -> float:
+    return float(value.abs_upper() if value.contains(0) else value.rad())
 
 
 def label(r: Degrees) -> str:

@@ -29,13 +29,13 @@ from kernalg.network.product_kernel import ProductKernel
 from kernalg.spectrum.gauss_rules import gegenbauer_rule
 
 Degrees = tuple[int, ...]
-_RADII = tuple(arb(x) for x in (1.125, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32))
+_RADII = tuple(arb(x) for x in (1.125, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 256, 1024))
 _MOST_POINTS = 130_000
 _MOST_ANGLES = {1: 2048, 2: 512, 3: 128}
 
 
 def levels_by_gauss(K: ProductKernel, levels: Sequence[Degrees], digits: int) -> dict[Degrees, arb] | None:
-    """Enclosures to `digits` digits (or of 0, narrow enough), or None if K is singular or the points are too many."""
+    """Enclosures to `digits` digits, or of 0 if they are `negligible`; None if K is singular or the points too many."""
     w = len(K.dimensions)
     if not levels:
         return {}
@@ -43,6 +43,7 @@ def levels_by_gauss(K: ProductKernel, levels: Sequence[Degrees], digits: int) ->
     if not bounds:
         return None
     found: dict[Degrees, arb] = {}
+    doubtful: set[Degrees] = set()
     n = max(map(max, levels)) + 8
     bits = bits_for(digits) + 2 * _cancelled_bits(K, levels) + 64
     while n**w <= _MOST_POINTS:
@@ -53,10 +54,15 @@ def levels_by_gauss(K: ProductKernel, levels: Sequence[Degrees], digits: int) ->
             for r in pending:
                 error = _bound(bounds, n, r)
                 value = values[r] + arb(0, error)
-                if has_digits(value, digits) or (value.contains(0) and value.abs_upper() < negligible(digits)):
+                zero = value.contains(0) and value.abs_upper() < negligible(digits)
+                if has_digits(value, digits) or (zero and (r in doubtful or values[r].contains(0))):
                     found[r] = value
                     continue
-                goal = abs(values[r].mid()).max(negligible(digits)) * arb(10) ** -(digits + 1)
+                # A small value that rounding tells from 0 is believed once: it may be what the rule is wrong by.
+                if zero:
+                    doubtful.add(r)
+                size = abs(values[r].mid())
+                goal = (size if zero else size.max(negligible(digits))) * arb(10) ** -(digits + 1)
                 coarse = coarse or values[r].rad() > goal
                 while _bound(bounds, further, r) > goal and further**w <= _MOST_POINTS:
                     further += 2

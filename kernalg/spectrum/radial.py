@@ -14,7 +14,10 @@ Its eigenvalues :math:`\mu_{k,0}\ge\mu_{k,1}\ge\dots`, each of multiplicity N(d,
   :math:`T\cdot\dot k\propto(qq')^{D/2+D(h-1)/2}`, as it gives K): :math:`\mu_{k,0}=\lambda_kE[q^p]` is the only one;
 * *moments*: dot-product kernels on balls and Gaussian inputs (`radial_moments`);
 * *series*, *Gauss*: everything else, at the shells or the nodes of a Gauss rule for q, the angle by power series in
-  balls or by Gauss-Legendre (`radial_angle`). On shells the series is certified; a rule for q is judged by doubling it.
+  balls or by Gauss-Legendre (`radial_angle`). On shells the series is certified, and helped by spectra on the sphere;
+  a rule for q is judged by a smaller one.
+
+Radial eigenvalues below 1e-14 of the first of their degree, and those below their error, are not listed.
 """
 
 from __future__ import annotations
@@ -71,6 +74,8 @@ _MOST_TERMS = 64
 _MOST_TERMS_ON_SHELLS = 256
 _SETTLED = 1e-12
 _LAST_PANEL = 12
+# Below this float64 loses digits, and the values go to `Spectrum.exact` as well.
+_SMALL = 1e-290
 _EPS = float(np.finfo(np.float64).eps)
 
 # One level: value, absolute error, method.
@@ -80,6 +85,9 @@ Level = tuple[arb, float, str]
 def radial_spectrum(K: Any, space: Space, degree: int, digits: int | None, exact: bool) -> Spectrum:
     """Eigenvalues of degree 0 to `degree` of a kernel at unequal norms; parameters as in `spectrum`.
 
+    Certified digits are available on shells, and on balls and Gaussian inputs for homogeneous networks and dot-product
+    kernels; fractions where every degree has one power of a polynomial, or of a homogeneous network, only.
+
     Raises
     ------
     DomainError
@@ -87,6 +95,16 @@ def radial_spectrum(K: Any, space: Space, degree: int, digits: int | None, exact
         exact or certified eigenvalues on this space.
     PrecisionError
         If the digits are not reached.
+
+    Examples
+    --------
+    >>> from kernalg.spectrum.spaces import GaussianInputs
+    >>> from kernalg.symbols import rho
+    >>> s = radial_spectrum(DotProductKernel(2 * rho + rho**3), GaussianInputs(3), 1, None, False)
+    >>> s.labels, s.eigenvalues.round(6)
+    (('(0,0)', '(1,0)', '(1,1)'), array([0.      , 1.333333, 0.111111]))
+    >>> round(s.trace, 6)  # 2 E q + E q^3, with E q^3 = 1 (5/3) (7/3)
+    5.888889
     """
     law = radial_space(space)
     if not isinstance(K, Kernel | DotProductKernel):
@@ -300,7 +318,10 @@ def _trace(K: PairKernel, law: RadialSpace) -> float:
     """E[K(x, x)] by Gauss-Legendre on panels of the length; unbounded kernels must have settled at the last."""
     if isinstance(law, Shells):
         weights = np.array([float(p) for p in law.probability])
-        return float(weights @ K.diagonal(np.array([float(q) for q in law.q])))
+        values = K.diagonal(np.array([float(q) for q in law.q]))
+        if not np.isfinite(values).all():
+            raise DomainError(f"K(x, x) is not finite on all of the {law}: it is {', '.join(map(str, values))}")
+        return float(weights @ values)
     q, weights = panel_rule(law)
     try:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -416,6 +437,8 @@ def _assembled(law: RadialSpace, levels: list[list[Level]], trace: float, digits
                 raise PrecisionError(f"{digits} digits of the eigenvalue ({k},{j}) were not reached: ask fewer digits")
         exact = [to_float(value, digits) for _, _, value, _, _ in flat]
     eigenvalues = [float(value.mid()) for _, _, value, _, _ in flat]
+    if exact is None and any(abs(v) < _SMALL and not flat[i][2].is_zero() for i, v in enumerate(eigenvalues)):
+        exact = [to_float(value.mid(), _DOUBLE_DIGITS) for _, _, value, _, _ in flat]
     return Spectrum(
         eigenvalues,
         [multiplicity(law.d, k) for k, *_ in flat],

@@ -23,7 +23,7 @@ from kernalg.checks import FloatArray
 from kernalg.compiled.elementwise import elementwise
 from kernalg.enclosure.balls import ball, bits_for, precision
 from kernalg.enclosure.integrals import gauss_legendre
-from kernalg.errors import NoClosedForm
+from kernalg.errors import DomainError, NoClosedForm
 from kernalg.expansion.taylor import first_weight, largest_weight, weight_ratio
 from kernalg.expansion.zonal import zonal_table
 from kernalg.network.dot_product import DotProductKernel
@@ -123,7 +123,11 @@ class DotProductPair:
     def table(self, q: FloatArray, cosines: FloatArray) -> FloatArray:
         lengths = np.sqrt(q)
         argument = lengths[:, None, None] * lengths[None, :, None] * cosines
-        return np.broadcast_to(np.asarray(elementwise(self.kernel.expr, (rho,))(argument)), argument.shape)
+        values = np.broadcast_to(np.asarray(elementwise(self.kernel.expr, (rho,))(argument)), argument.shape)
+        if not np.isfinite(values).all():
+            worst = float(argument[~np.isfinite(values)][0])
+            raise DomainError(f"{self.kernel} is not finite at rho = {worst:.6g}, and x.x'/d takes this value")
+        return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,8 @@ def panel_rule(space: Ball | GaussianInputs) -> tuple[FloatArray, FloatArray]:
     if isinstance(space, Ball):
         return r * r, widths * d * (r / high) ** (d - 1) / high
     t = r * r * d / float(variance(space))
-    return r * r, widths * np.exp(chi2(d).logpdf(t)) * 2 * t / r
+    masses = widths * np.exp(chi2(d).logpdf(t)) * t / r
+    return r * r, masses / masses.sum()  # the logarithm loses digits when d is large
 
 
 def _laguerre_recurrence(d: int, n: int) -> tuple[list[fmpq], list[fmpq]]:

@@ -18,6 +18,7 @@ The remainder is bounded by
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import sympy as sp
 from flint import acb, arb
@@ -28,7 +29,7 @@ from kernalg.errors import DomainError
 from kernalg.expansion.taylor import first_weight, largest_weight, weight_ratio
 from kernalg.network.dot_product import DotProductKernel
 from kernalg.spectrum.radial_law import RadialSpace, largest, moment, variance
-from kernalg.spectrum.spaces import Ball, GaussianInputs
+from kernalg.spectrum.spaces import Ball, GaussianInputs, Shells
 from kernalg.spectrum.symmetric_eigenvalues import symmetric_eigenvalues
 from kernalg.symbols import rho
 
@@ -77,19 +78,15 @@ def check_domain(K: DotProductKernel, space: RadialSpace) -> None:
     if isinstance(space, GaussianInputs):
         exponentials(K, space)
         return
-    top = largest(space)
-    if top <= 1:
-        with precision(128):
-            finite = K.profile().ball(ball(top)).is_finite()
-    else:
-        # With non-negative coefficients the first singularity lies on the positive axis (Pringsheim).
-        with precision(128):
-            q = ball(top)
-            pieces = 64
-            finite = all(
-                K.profile().ball(acb((q * i / pieces).union(q * (i + 1) / pieces)), analytic=True).is_finite()
-                for i in range(pieces)
-            )
+    top, function = largest(space), K.profile().ball
+    with precision(128):
+        q = ball(top)
+        finite = function(q).is_finite() and (not isinstance(space, Shells) or function(-q).is_finite())
+        if finite and not K.nonnegative and not isinstance(space, Shells):
+            # With non-negative coefficients the first singularity lies on the positive axis (Pringsheim). The pieces
+            # shrink towards the end, where a singularity is allowed.
+            ends = [q * i / 64 for i in range(64)] + [q * (1 - arb(2) ** -i) for i in range(7, 31)]
+            finite = all(function(acb(left.union(right)), analytic=True).is_finite() for left, right in pairwise(ends))
     if not finite:
         raise DomainError(
             f"{K} is not analytic for |rho| <= {top}, and x.x'/d takes these values on the {space}: rescale the "
@@ -154,7 +151,7 @@ class MomentRoute:
     def __init__(self, K: DotProductKernel, space: Ball | GaussianInputs, degree: int, digits: int) -> None:
         self.space, self.digits = space, digits
         terms = degree + 2 * _ROWS[-1] + 1
-        self.bits = 4 * bits_for(digits) + 4 * terms
+        self.bits = 4 * bits_for(digits) + 256
         last = sp.Poly(K.expr, rho).degree() if K.expr.is_polynomial(rho) else None
         zero = _zero_parity(K.expr)
         with precision(self.bits, terms):
@@ -181,6 +178,11 @@ class MomentRoute:
         left = [(up + down) / 2, (up - down) / 2] if both else [up, up]
         bounds = []
         for m, a in enumerate(self.a):
+            if left[m % 2] < 0:
+                raise DomainError(
+                    f"the Taylor coefficients of {K} add up to more than its value at rho = {q}: the series "
+                    "does not converge on the ball, or has negative coefficients further on"
+                )
             bounds.append((left[m % 2].upper().max(arb(0)) * self.moments[m] / q**m).upper())
             left[m % 2] -= a * q**m
         return bounds

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import sympy as sp
 from flint import arb
-from scipy.integrate import dblquad
 from scipy.special import ive
 
 from kernalg.enclosure.balls import precision
@@ -29,19 +28,16 @@ def by_label(s):
     return dict(zip(s.labels, s.eigenvalues.tolist(), strict=True))
 
 
-def density(p, t):
-    return math.gamma(p / 2) / math.gamma((p - 1) / 2) / math.sqrt(math.pi) * (1 - t * t) ** ((p - 3) / 2)
-
-
 def by_definition(f, dimensions, r):
-    """E[K P P] in two cosines, by scipy."""
-    p, q = dimensions
-
-    def integrand(s, t):
-        zonal = zonal_table(r[0], p, t)[-1] * zonal_table(r[1], q, s)[-1]
-        return f(t, s) * zonal * density(p, t) * density(q, s)
-
-    return dblquad(integrand, -1, 1, -1, 1, epsabs=1e-11)[0]
+    """E[K P P] in two cosines, on a grid of the angles."""
+    points, weights = np.polynomial.legendre.leggauss(160)
+    theta = np.pi / 2 * (1 + points)
+    measures = []
+    for p, k in zip(dimensions, r, strict=True):
+        constant = math.gamma(p / 2) / math.gamma((p - 1) / 2) / math.sqrt(math.pi)
+        zonal = zonal_table(k, p, np.cos(theta))[-1]
+        measures.append(np.pi / 2 * weights * constant * np.sin(theta) ** (p - 2) * zonal)
+    return measures[0] @ f(np.cos(theta)[:, None], np.cos(theta)) @ measures[1]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -139,11 +135,11 @@ def test_polynomial_by_hand():
 @pytest.mark.parametrize(
     ("formula", "f", "dimensions"),
     [
-        ("exp(rho1*rho2)", lambda t, s: math.exp(t * s), [3, 5]),
-        ("exp(rho1 + rho2/2) + rho1", lambda t, s: math.exp(t + s / 2) + t, [4, 3]),
+        ("exp(rho1*rho2)", lambda t, s: np.exp(t * s), [3, 5]),
+        ("exp(rho1 + rho2/2) + rho1", lambda t, s: np.exp(t + s / 2) + t, [4, 3]),
         ("1/(4 - rho1 - rho2)", lambda t, s: 1 / (4 - t - s), [3, 3]),
-        ("asin((rho1 + rho2)/2) + 1", lambda t, s: math.asin((t + s) / 2) + 1, [4, 5]),
-        ("exp(rho1*rho2)*(1 + asin(rho2))", lambda t, s: math.exp(t * s) * (1 + math.asin(s)), [4, 4]),
+        ("asin((rho1 + rho2)/2) + 1", lambda t, s: np.arcsin((t + s) / 2) + 1, [4, 5]),
+        ("exp(rho1*rho2) + asin(rho2)", lambda t, s: np.exp(t * s) + np.arcsin(s), [4, 4]),
     ],
 )
 def test_against_the_definition(formula, f, dimensions):
@@ -181,6 +177,13 @@ def test_series_of_a_function_of_the_product():
     assert "Gauss" in s.methods and set(s.methods) == {"Gauss", "parity, zero"}
 
 
+def test_eigenvalues_below_the_range_of_float64():
+    s = on_product("(rho1*rho2)**66", [5000, 5000], 132)
+    top = s.labels.index("(66,66)")
+    exact = sp.Rational(math.factorial(66), math.prod(range(5000, 5132, 2))) ** 2
+    assert s.eigenvalues[top] < 1e-300 and abs(s.exact[top] / exact - 1) < 1e-13
+
+
 def test_certified_digits():
     low, high = (on_product("exp(rho1*rho2) + exp(rho1)", [3, 5], 5, digits=n) for n in (20, 45))
     for a, b in zip(low.exact, high.exact, strict=True):
@@ -190,8 +193,10 @@ def test_certified_digits():
     assert polynomial.exact[0] == sp.sqrt(2).evalf(30)
 
 
-def test_quadratures_agree():
-    K = product_kernel("exp(rho1*rho2 + rho1)", [3, 4])
+@pytest.mark.parametrize("formula", ["exp(rho1*rho2 + rho1)", "1/(5 - 2*rho1 - rho2)"])
+def test_quadratures_agree(formula):
+    """The second has its singularity near: few points, and a bound that is too small, would show."""
+    K = product_kernel(formula, [3, 4])
     levels = [(0, 0), (1, 0), (2, 1), (3, 3)]
     certain, rough = levels_by_gauss(K, levels, 20), levels_by_angles(K, levels)
     for r in levels:
@@ -207,7 +212,7 @@ def test_the_error_of_the_angles_is_honest():
     below = by_label(on_product(series, [7, 7], 7))
     for r in levels:
         lower = below[f"({r[0]},{r[1]})"]
-        assert lower <= rough[r][0] + rough[r][1] and rough[r][0] < lower * 1.001
+        assert lower <= rough[r][0] + rough[r][1] and rough[r][0] < lower * 1.01
 
 
 @pytest.mark.parametrize(
@@ -232,7 +237,7 @@ def test_levels_add_up_to_the_trace_from_below(formula, dimensions):
 
 def test_data_have_these_eigenvalues():
     """The Gram matrix of a sample of the product space, divided by n."""
-    n, dimensions = 1500, [3, 3]
+    n, dimensions = 500, [3, 3]
     rng = np.random.default_rng(2)
     blocks = [rng.standard_normal((n, p)) for p in dimensions]
     X = np.hstack([b * math.sqrt(3) / np.linalg.norm(b, axis=1, keepdims=True) for b in blocks])
@@ -240,7 +245,7 @@ def test_data_have_these_eigenvalues():
     empirical = np.linalg.eigvalsh(K(X) / n)[::-1]
     s = on_product("exp(rho1*rho2) + rho1", dimensions, 4)
     levels = np.sort(np.repeat(s.eigenvalues, s.multiplicities))[::-1]
-    np.testing.assert_allclose(levels[:4], empirical[:4], rtol=0.1)
+    np.testing.assert_allclose(levels[:4], empirical[:4], rtol=3 / math.sqrt(n))
     assert levels[4:13].sum() == pytest.approx(empirical[4:13].sum(), rel=0.05)
 
 
@@ -277,4 +282,4 @@ def test_other_refusals():
     with pytest.raises(PrecisionError, match="without digits"):
         on_product("asin(rho1*rho2)", [3, 4], digits=20)
     with pytest.raises(DomainError, match="at most 3"):
-        on_product("asin(rho1*rho2*rho3*rho4)", [3, 3, 3, 3], 2)
+        on_product("asin(rho1*rho2*rho3*rho4)", [3, 3, 3, 3], 4)
