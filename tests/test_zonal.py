@@ -19,7 +19,14 @@ from kernalg.expansion.taylor import (
     zonal_from_taylor,
     zonal_weights,
 )
-from kernalg.expansion.zonal import log_multiplicity, multiplicity, zonal_ball, zonal_polynomial, zonal_table
+from kernalg.expansion.zonal import (
+    log_multiplicity,
+    multiplicities,
+    multiplicity,
+    zonal_ball,
+    zonal_polynomial,
+    zonal_table,
+)
 from kernalg.symbols import rho
 
 
@@ -143,3 +150,9 @@ def test_other_bad_input():
     ):  # fmt: skip
         with pytest.raises(DomainError):
             call()
+
+
+@pytest.mark.parametrize("d", [2, 3, 4, 50, 10**6])
+def test_multiplicities_one_after_the_other(d):
+    assert multiplicities(d, 60) == [multiplicity(d, k) for k in range(61)]
+    assert multiplicities(d, 0) == [1]

@@ -127,24 +127,26 @@ def formula_parts(expr: sp.Expr, d: sp.Expr) -> Eigenvalues:
     terms = _terms(expr)
     _check_terms(expr, terms)
     polynomial: dict[int, sp.Expr] = {}
-    sums = [sp.S.Zero, sp.S.Zero]
-    others = []
+    groups: dict[sp.Expr, list[tuple[sp.Expr, int, _Family]]] = {}
     for coefficient, m, base in terms:
         if base is sp.S.One:
             for j in range(m % 2, m + 1, 2):
-                polynomial[j] = polynomial.get(j, sp.S.Zero) + coefficient * _monomial(m, j, d)
+                polynomial[j] = sp.factor(polynomial.get(j, sp.S.Zero) + coefficient * _monomial(m, j, d))
             continue
-        family = _Family(*_base_formulas(base, d), d)
-        others.append((coefficient, m, family))
-        for parity in (0, 1):
-            sums[parity] += coefficient * family.formula(m, parity)
+        # Powers of 1 - rho^2 have the Gamma functions of the arcsine: one product comes of them all.
+        kind = sp.asin(rho) if base.as_base_exp()[0] == 1 - rho**2 else base
+        groups.setdefault(kind, []).append((coefficient, m, _Family(*_base_formulas(base, d), d)))
+    even, odd = (
+        sp.Add(*(common_gammas(sp.Add(*(a * f.formula(m, parity) for a, m, f in group))) for group in groups.values()))
+        for parity in (0, 1)
+    )
     # The multiplication rule, applied twice or more, may read 0/0 at the lowest degrees.
-    special = set(polynomial) | set(range(max((m - 1 for _, m, _ in others), default=0)))
+    lowest = max((m - 1 for group in groups.values() for _, m, _ in group), default=0)
     exceptions = {
-        j: common_gammas(polynomial.get(j, sp.S.Zero) + sum(a * family.value(m, j) for a, m, family in others))
-        for j in special
+        j: polynomial.get(j, sp.S.Zero)
+        + sp.Add(*(common_gammas(sp.Add(*(a * f.value(m, j) for a, m, f in group))) for group in groups.values()))
+        for j in set(polynomial) | set(range(lowest))
     }
-    even, odd = (common_gammas(value) for value in sums)
     return Eigenvalues(even, odd, exceptions)
 
 
@@ -310,6 +312,8 @@ def common_gammas(expr: sp.Expr) -> sp.Expr:
         constant, rest = sp.expand(factor.args[0]).as_coeff_Add()
         if rest.free_symbols:
             groups.setdefault((rest, constant % 1), []).append((constant, factor))
+    if expr.has(sp.besseli):
+        return expr
     replacements = {}
     for (rest, _), members in groups.items():
         lowest = min(constant for constant, _ in members)

@@ -14,6 +14,8 @@ from flint import arb, arb_series
 from kernalg.enclosure.balls import ball_function, precision
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.expansion.taylor import zonal_from_taylor
+from kernalg.network.dot_product import dot_product_kernel
+from kernalg.network.network import mlp
 from kernalg.spectrum.of_kernel import spectrum
 from kernalg.spectrum.spaces import Circle, Sphere
 from kernalg.spectrum.sphere_quadrature import eigenvalues_by_enclosure, eigenvalues_by_gauss
@@ -290,3 +292,57 @@ def test_bad_input():
     # More digits than the nodes allowed can give: a refusal, at once.
     with pytest.raises(PrecisionError, match="nodes"):
         spectrum(profile_of("relu NTK 1"), Circle, degree=2, digits=2000)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Fractions
+
+
+@pytest.mark.parametrize("d", [2, 3, 17, 10**6])
+def test_exact_spectra_of_polynomials(d):
+    kernel = dot_product_kernel("(1 + rho)**3/8 + rho**6/3")
+    s = spectrum(kernel, Sphere(d), degree=9, exact=True)
+    expected = zonal_from_taylor(
+        [Fraction(1, 8), Fraction(3, 8), Fraction(3, 8), Fraction(1, 8), 0, 0, Fraction(1, 3)], d
+    )
+    assert s.exact == (*expected, 0, 0, 0) and all(isinstance(v, sp.Rational) for v in s.exact)
+    assert (
+        sum(m * v for m, v in zip(s.multiplicities, s.exact, strict=True)) == sp.Rational(4, 3) == sp.nsimplify(s.trace)
+    )
+    certified = spectrum(kernel, Sphere(d), degree=9, digits=30)
+    for a, b in zip(certified.exact, s.exact, strict=True):
+        assert abs(sp.Rational(a) - b) <= abs(b) * sp.Rational(1, 10**29)
+
+
+def test_exact_spectra_of_polynomial_networks():
+    s = spectrum(mlp("x**3", depth=1).ntk, Sphere(5), degree=4, exact=True)
+    assert s.exact[4] == 0 and s.exact[0] == 0 and s.exact[3] > 0
+
+
+def test_exact_refuses_what_has_no_fractions():
+    for kernel, words in (
+        (dot_product_kernel("exp(rho)"), "polynomial"),
+        (dot_product_kernel("rho*sqrt(2)"), "rational coefficients"),
+        (mlp("relu", depth=1).ntk, "digits="),
+        (dot_product_kernel("rho**2 - 1/2"), "not positive semi-definite .* degree 0 is -1/6"),
+    ):
+        with pytest.raises(DomainError, match=words):
+            spectrum(kernel, Sphere(3), degree=3, exact=True)
+    with pytest.raises(DomainError, match="one or the other"):
+        spectrum(dot_product_kernel("rho"), Sphere(3), degree=3, digits=10, exact=True)
+
+
+def test_coefficients_are_computed_once_for_equal_kernels():
+    calls = []
+
+    class Counted(ExpressionProfile):
+        def series(self, terms):
+            calls.append(terms)
+            return super().series(terms)
+
+    profile = Counted(sp.exp(rho))
+    first = spectrum(profile, Sphere(100), degree=20)
+    done = len(calls)
+    again = spectrum(profile, Sphere(100), degree=20)
+    assert len(calls) == done and list(again.eigenvalues) == list(first.eigenvalues)
+    assert mlp("relu", depth=2).ntk.profile() is mlp("relu", depth=2).ntk.profile()
