@@ -13,13 +13,14 @@ from flint import arb
 
 from kernalg.activation.activation import Activation
 from kernalg.compiled.gram import CompiledProgram, compile_program
-from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
+from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram, SeriesStep
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError
 from kernalg.formula import exact_number, read_object
 from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
 from kernalg.network.profile import Profile
 from kernalg.network.recursion import on_diagonal, on_opposites, on_pair, on_sphere
+from kernalg.network.smooth_function import is_smooth, smooth_function
 from kernalg.network.sphere_tables import NetworkSpheres
 
 if TYPE_CHECKING:
@@ -211,12 +212,16 @@ def _has_float64_form(phi: Activation) -> bool:
 @lru_cache(maxsize=64)
 def _program(layers: tuple[Layer, ...]) -> LayerProgram:
     _check(layers)
-    if any(isinstance(layer, Activation) and not _has_float64_form(layer) for layer in layers):
-        return LayerProgram(None, NetworkSpheres(layers))
-    steps: list[DenseStep | DualStep] = []
+    by_series = any(isinstance(layer, Activation) and not _has_float64_form(layer) for layer in layers)
+    steps: list[DenseStep | DualStep | SeriesStep] = []
     for layer in layers:
         if isinstance(layer, Dense):
             steps.append(DenseStep(layer.w_var, layer.b_var))
+        elif by_series:
+            if not isinstance(layer, Activation) or not is_smooth(layer):
+                return LayerProgram(None, NetworkSpheres(layers))
+            parity = {"even": 1, "odd": -1, None: 0}[layer.parity]
+            steps.append(SeriesStep(smooth_function(layer), parity, layer.name))
         else:
             dual, slope = layer.dual, layer.dual.derivative
             same, opposite = (dual.diagonal, slope.diagonal), (dual.antidiagonal, slope.antidiagonal)
