@@ -152,8 +152,8 @@ def _plan(name: str, step: SeriesStep, roots: FloatArray) -> tuple[FloatArray, N
 def _refuse(name: str, step: SeriesStep, q: FloatArray, row: int) -> NoReturn:
     raise DomainError(
         f"{step.label} has no closed-form dual, and at the variance {q[row]:.4g} of {name}[{row}] its Hermite series "
-        f"is not settled at degree {MOST_DEGREE}. Scale the rows down, or to equal norms: X * sqrt(d) / norm(X, axis=1, "
-        "keepdims=True). Close relatives with formulas at any norms: erf for tanh and arctan, sigmoid_like for the "
+        f"is not settled at degree {MOST_DEGREE}. Scale the rows down, or to equal norms: X * sqrt(d) / norm(X, "
+        "axis=1, keepdims=True). Close relatives with formulas: erf for tanh and arctan, sigmoid_like for the "
         "sigmoid, smoothed_relu for softplus, gelu for SiLU and Mish"
     )
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-
 from kernalg.activation.activation import activation
 from kernalg.compiled.hermite_rule import hermite_rule
 
