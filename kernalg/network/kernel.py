@@ -13,6 +13,7 @@ from flint import arb
 
 from kernalg.activation.activation import Activation
 from kernalg.compiled.gram import CompiledProgram, compile_program
+from kernalg.compiled.inputs import data_pair
 from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram, SeriesStep
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError
@@ -102,7 +103,8 @@ class Kernel:
         """
         from kernalg.compiled.operator import KernelOperator
 
-        return KernelOperator(self._compiled, self.kind, X, Y, progress)
+        prepared = self._compiled.prepare(*data_pair(X, Y), with_ntk=self.kind == "ntk")
+        return KernelOperator(prepared, self.kind, progress)
 
     def nngp_and_ntk(
         self, X: Any, Y: Any = None, *, out: tuple[np.ndarray, np.ndarray] | None = None
