@@ -35,8 +35,8 @@ _CHUNK_ROWS = 32
 _STRIPE = 256
 _THREADED_ENTRIES = 20_000
 _ROUNDED_ROWS = 512
-# A table of a dual without a formula takes seconds to minutes, a step of the recursion by series some 30 ns.
-_WORTH_A_TABLE = 10**8
+# Entries times layers. A table of a dual without a formula takes seconds to minutes, a step by series some 30 ns.
+_WORTH_A_TABLE = 10**9
 # Rows are on one sphere when their squared norms differ by less than this share: the rounding of a normalisation.
 _ONE_SPHERE = 4e-15
 

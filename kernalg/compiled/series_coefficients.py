@@ -8,14 +8,16 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from kernalg.compiled.gram_source import BLOCK
 from kernalg.compiled.hermite_rule import hermite_rule
 from kernalg.compiled.inputs import FloatArray
 from kernalg.compiled.layer_program import SeriesStep
 from kernalg.compiled.memory import available_memory
-from kernalg.compiled.series_loops import BLOCK, STEP
 from kernalg.compiled.threads import serial_blas, threads
 from kernalg.errors import DomainError
 
+# Of terms between two tails. The loops have the same numbers.
+STEP = 16
 # Up to this degree the series is followed.
 MOST_DEGREE = 2**14
 # The error of an entry, as a share of the diagonal, beyond which a result is refused.

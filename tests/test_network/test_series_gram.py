@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from kernalg.activation.activation import activation
-from kernalg.compiled import series_coefficients
+from kernalg.compiled import series_coefficients, series_loops
 from kernalg.compiled.gram import CompiledProgram, compile_program
+from kernalg.compiled.gram_source import BLOCK
 from kernalg.compiled.layer_program import LayerProgram, SeriesStep
 from kernalg.compiled.series_route import SeriesRoute
 from kernalg.errors import DomainError, NoClosedForm
@@ -177,3 +178,7 @@ def test_values_where_exp_overflows():
     value, slope = smooth_function(activation("softplus"))(at)
     np.testing.assert_allclose(value, [0, np.log(2), 800], rtol=1e-15)
     np.testing.assert_allclose(slope, [0, 0.5, 1], rtol=1e-15)
+
+
+def test_the_loops_and_the_coefficients_are_stored_alike():
+    assert (series_loops.BLOCK, series_loops.STEP) == (BLOCK, series_coefficients.STEP)
