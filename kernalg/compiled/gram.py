@@ -135,8 +135,8 @@ class CompiledProgram:
     def _recursion(self) -> RecursionRoute | SeriesRoute:
         if self.program.steps is None:
             raise NoClosedForm(
-                "the dual of one of the activations has no formula in float64, and one of them is not smooth, so that "
-                "this network has Gram matrices of rows of equal norm only: scale them, for instance "
+                "the dual of one of the activations has no formula in float64, and one of them breaks at other places "
+                "than 0, so that this network has Gram matrices of rows of equal norm only: scale them, for instance "
                 "X * sqrt(d) / norm(X, axis=1, keepdims=True)"
             )
         return self._series or RecursionRoute(self.program.steps)

@@ -54,6 +54,23 @@ def hermite_rule(terms: int) -> HermiteRule:
     nodes = step * np.arange(int(np.ceil(REACH / step)) + 1)
     weights = np.full(nodes.size, 2 * step)
     weights[0] = step
+    return _rule(nodes, weights, terms)
+
+
+@lru_cache(maxsize=4)
+def split_rule(terms: int, cells: int) -> HermiteRule:
+    """The same for functions that break at 0: Gauss-Legendre on panels, `cells` a unit and finer towards 0.
+
+    Panels shrink by halves down to 1/2048, so that a singularity beside 0, at a distance like 1/sqrt(q), does no harm.
+    """
+    edges = np.concatenate([[0.0], 2.0 ** np.arange(-11, 0) / cells, np.arange(1, REACH * cells + 1) / cells])
+    points, own = np.polynomial.legendre.leggauss(16)
+    half = np.diff(edges) / 2
+    nodes = (edges[:-1, None] + half[:, None] * (1 + points)).ravel()
+    return _rule(nodes, 2 * (half[:, None] * own).ravel(), terms)
+
+
+def _rule(nodes: FloatArray, weights: FloatArray, terms: int) -> HermiteRule:
     root = np.exp(-(nodes**2) / 4) / (2 * np.pi) ** 0.25
     rows = np.empty((terms, nodes.size))
     rows[0], rows[1] = root, nodes * root

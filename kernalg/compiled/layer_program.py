@@ -43,13 +43,14 @@ class DualStep:
 class SeriesStep:
     """The same step for an activation whose dual has no formula: sum_k a_k(q1) a_k(q2) rho^k.
 
-    `functions` gives phi and phi' on float64 arrays; both are smooth. `parity` is 1 for an even phi, -1 for an odd one,
-    else 0. Two steps with equal functions are equal.
+    `functions` gives phi and phi' on float64 arrays; at 0.0 and -0.0 the limits from the right and from the left.
+    `parity` is 1 for an even phi, -1 for an odd one, else 0. `breaks` says that phi or a derivative jumps at 0.
     """
 
     functions: Callable[[FloatArray], tuple[FloatArray, FloatArray]]
     parity: int
     label: str = "phi"
+    breaks: bool = False
 
 
 class SphereTables(Protocol):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernalg.compiled.gram_source import BLOCK
-from kernalg.compiled.hermite_rule import hermite_rule
+from kernalg.compiled.hermite_rule import HermiteRule, hermite_rule, split_rule
 from kernalg.compiled.inputs import FloatArray
 from kernalg.compiled.layer_program import SeriesStep
 from kernalg.compiled.memory import available_memory
@@ -28,6 +28,10 @@ _NOISE = 5e-16
 # misses of it is within the rounding of so long a sum.
 _LAST_QUARTER, _MISSED = 1e-12, 3e-14
 _PROBES = 9
+# The series of a function that breaks at 0 ends at this degree; what it leaves out is known.
+_BREAKING_DEGREE = 2**10
+# The correlation up to which it is mostly used.
+_USED = 0.97
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,16 @@ class Moments:
     defects
         The share of it that the sum of the squares a_k^2 misses, and what the rule leaves out at its ends.
     growth
-        sum k a_k^2 as a share of E f^2: the derivative of the dual by rho at rho = 1.
+        sum k a_k^2 as a share of E f^2: the derivative of the dual by rho at rho = 1. For a function that breaks it is
+        taken where the series is used at most, at rho = 0.97.
+    rest
+        The share of E f^2 that follows the last term, when it is not rounding.
     """
 
     sizes: FloatArray
     defects: FloatArray
     growth: FloatArray
+    rest: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +86,13 @@ class _Block:
     moments: Moments
 
     def tails(self) -> FloatArray:
-        """sqrt(sum_{k >= STEP m} a_k^2 / E f^2) for every row and m = 0, 1, …, of phi or phi'; 0 at the end."""
+        """sqrt(sum_{k >= STEP m} a_k^2 / E f^2) for every row and m = 0, 1, …, of phi or phi', whichever is larger."""
         found = []
-        for x, size in zip((self.a, self.d), self.moments.sizes, strict=True):
-            squares = (x * x).reshape(size.size, -1, STEP).sum(axis=2)
-            sums = np.cumsum(squares[:, ::-1], axis=1)[:, ::-1]
-            found.append(np.sqrt(_share(sums, size[:, None])))
-        return np.hstack([np.maximum(*found), np.zeros((self.a.shape[0], 1))])
+        for x, size, rest in zip((self.a, self.d), self.moments.sizes, self.moments.rest, strict=True):
+            squares = _share((x * x).reshape(size.size, -1, STEP).sum(axis=2), size[:, None])
+            squares = np.hstack([squares, rest[:, None]])
+            found.append(np.sqrt(np.cumsum(squares[:, ::-1], axis=1)[:, ::-1]))
+        return np.maximum(*found)
 
 
 def coefficients(name: str, step: SeriesStep, q: FloatArray) -> tuple[Coefficients, Moments]:
@@ -121,7 +129,7 @@ def coefficients(name: str, step: SeriesStep, q: FloatArray) -> tuple[Coefficien
     moments = Moments(
         *(
             np.concatenate([getattr(block.moments, field) for block, _ in made], axis=1)
-            for field in ("sizes", "defects", "growth")
+            for field in ("sizes", "defects", "growth", "rest")
         )
     )
     bad = np.flatnonzero(~(moments.defects.max(axis=0) <= TOLERANCE))
@@ -137,6 +145,10 @@ def _plan(name: str, step: SeriesStep, roots: FloatArray) -> tuple[FloatArray, N
     terms of a row count whose size (not whose square) is above rounding.
     """
     probes = np.quantile(roots, np.linspace(0, 1, _PROBES))
+    if step.breaks:
+        if _expand(step, probes, _breaking_terms(step)).moments.defects.max() > TOLERANCE:
+            _refuse(name, step, roots**2, int(np.argmax(roots)))
+        return probes, np.full(_PROBES, _breaking_terms(step))
     terms, most = 64, MOST_DEGREE // (2 if step.parity else 1)
     while terms <= most:
         block = _expand(step, probes, terms)
@@ -176,6 +188,10 @@ def _power_of_two(least: int) -> int:
     return max(32, 1 << (least - 1).bit_length())
 
 
+def _breaking_terms(step: SeriesStep) -> int:
+    return _BREAKING_DEGREE // (2 if step.parity else 1)
+
+
 def _block(step: SeriesStep, roots: FloatArray, terms: int, most: int) -> tuple[_Block, FloatArray]:
     """The coefficients of these rows that are above noise, and their tails; begins with a guess of `terms`."""
     while True:
@@ -192,12 +208,30 @@ def _block(step: SeriesStep, roots: FloatArray, terms: int, most: int) -> tuple[
 def _expand(step: SeriesStep, roots: FloatArray, terms: int) -> _Block:
     """`terms` coefficients, of one parity when the function has one."""
     full = 2 * terms if step.parity else terms
-    rule = hermite_rule(full)
-    at = roots[:, None] * np.concatenate([-rule.nodes[:0:-1], rule.nodes])
-    middle = rule.nodes.size - 1
-    found, sizes, defects, growth = [], [], [], []
+    if not step.breaks:
+        return _by_rule(step, roots, hermite_rule(full))
+    coarse, fine = (_by_rule(step, roots, split_rule(full, cells)) for cells in (4, 8))
+    off = [
+        _share(np.abs(x - y).max(axis=1), np.sqrt(size)) + _share(np.abs(other - size), size)
+        for x, y, size, other in zip(
+            (coarse.a, coarse.d), (fine.a, fine.d), fine.moments.sizes, coarse.moments.sizes, strict=True
+        )
+    ]
+    moments = fine.moments
+    return _Block(fine.a, fine.d, Moments(moments.sizes, np.array(off), moments.growth, moments.rest))
+
+
+def _by_rule(step: SeriesStep, roots: FloatArray, rule: HermiteRule) -> _Block:
+    full = rule.even.shape[1] + rule.odd.shape[1]
+    middle = rule.nodes.size
+    at = roots[:, None] * np.concatenate([-rule.nodes[::-1], rule.nodes])
+    degrees = np.arange(full)
+    weights = degrees * _USED ** np.maximum(degrees - 1, 0) if step.breaks else degrees
+    found, sizes, defects, growth, rests = [], [], [], [], []
     for f, parity in zip(step.functions(at), (step.parity, -step.parity), strict=True):
-        right, left = f[:, middle:], f[:, middle::-1]
+        right, left = f[:, middle:], f[:, middle - 1 :: -1]
+        if step.breaks:  # at variance 0 the mean of both sides
+            right, left = (np.where(roots[:, None] > 0, side, (right + left) / 2) for side in (right, left))
         a = np.zeros((roots.size, full))
         if parity >= 0:
             a[:, ::2] = (right + left) / 2 @ rule.even
@@ -206,12 +240,14 @@ def _expand(step: SeriesStep, roots: FloatArray, terms: int) -> _Block:
         size = (right * right + left * left) / 2 @ rule.mean
         edge = np.maximum(np.abs(f[:, 0]), np.abs(f[:, -1])) * rule.root
         squares = a * a
-        defects.append(_share(np.abs(size - squares.sum(axis=1)), size) + _share(edge, np.sqrt(size)))
+        rest = _share(size - squares.sum(axis=1), size)
+        defects.append(np.abs(rest) + _share(edge, np.sqrt(size)))
+        rests.append(np.maximum(rest, 0.0) if step.breaks else np.zeros(roots.size))
         sizes.append(size)
-        growth.append(_share(squares @ np.arange(full), size))
+        growth.append(_share(squares @ weights, size))
         found.append(a if parity == 0 else a[:, ::2] if parity > 0 else a[:, 1::2])
     a, d = found
-    return _Block(a, d, Moments(np.array(sizes), np.array(defects), np.array(growth)))
+    return _Block(a, d, Moments(*map(np.array, (sizes, defects, growth, rests))))
 
 
 def _share(part: FloatArray, whole: FloatArray) -> FloatArray:

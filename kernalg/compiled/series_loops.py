@@ -53,12 +53,12 @@ def terms_needed(t1, t2, ratio, accuracy):
 @njit(error_model="numpy", nogil=True, cache=True)
 def layer(
     K_all, K_first, T_all, T_first, first, last, lower, with_ntk, w, b, g, roots1, roots2,
-    A1, D1, offsets1, tails1, A2, D2, offsets2, tails2, squared, odd, accuracy,
+    A1, D1, offsets1, tails1, A2, D2, offsets2, tails2, squared, odd, accuracy, most_off,
 ):  # fmt: skip
     """One Dense layer and one activation on the rows first..last: K <- k(w K + b), T <- (g K + w T) times the slope.
 
     `odd` says for the activation and for its derivative whether the series begins with rho; with `squared` it goes on
-    in rho^2.
+    in rho^2. NaN where the terms that are not stored may be more than `most_off`.
     """
     rho, z, value, slope = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     width = K_all.shape[1]
@@ -89,8 +89,12 @@ def layer(
             terms = terms_needed(tails1[own, : stored1 + 1], tails2[block, : stored2 + 1], largest, accuracy)
             o1, o2 = offsets1[own] + i % BLOCK, offsets2[block]
             series(A1, o1, A2, o2, terms, z, value, m)
+            stored = min(stored1, stored2)
+            unknown = tails1[own, stored] * tails2[block, stored]
             for j in range(m):
                 K[j] = value[j] * rho[j] if odd[0] else value[j]
+                if unknown > most_off and unknown * abs(z[j]) ** (STEP * stored) > most_off:
+                    K[j] = np.nan
             if with_ntk:
                 series(D1, o1, D2, o2, terms, z, slope, m)
                 for j in range(m):
@@ -109,13 +113,13 @@ def affine(K_all, K_first, T_all, T_first, first, last, lower, w, b, g):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def finish(K_all, K_first, T_all, T_first, first, last, lower, with_ntk, X1, X2, q1, q2, K_diagonal, T_diagonal):
-    """Equal rows get the value of the diagonal; returns how many entries are not finite."""
+    """Equal rows get the value of the diagonal, NaN or not; returns how many entries are not finite."""
     wrong = 0
     for i in range(first, last):
         K, T = K_all[i - K_first], T_all[i - T_first]
         own = K_diagonal[i]
         for j in range(i if lower else K.size):
-            if q1[i] == q2[j] and abs(K[j] - own) <= 1e-9 * own:
+            if q1[i] == q2[j] and not abs(K[j] - own) > 1e-9 * own:
                 k = 0
                 while k < X1.shape[1] and X1[i, k] == X2[j, k]:
                     k += 1

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
+from typing import NoReturn
 
 import numpy as np
 import sympy as sp
@@ -30,8 +31,9 @@ from kernalg.compiled.source import double_double
 from kernalg.errors import DomainError, InternalError
 
 _IMPORT = "from kernalg.compiled.runtime import fma\n"
-# Terms below this share of sqrt(k(q1, q1) k(q2, q2)) are left out.
+# Terms below this share of sqrt(k(q1, q1) k(q2, q2)) are left out; where more is missing, there is no value.
 _NEGLIGIBLE = 2e-17
+_MOST_OFF = 1e-14
 _ROUNDING = 2.0**-52
 
 
@@ -162,16 +164,40 @@ class SeriesRoute:
                 *places, with_ntk, w, b, gain, one.roots, other.roots,
                 one.values, one.slopes, one.offsets, one.tails,
                 other.values, other.slopes, other.offsets, other.tails,
-                step.parity != 0, odd, _NEGLIGIBLE,
+                step.parity != 0, odd, _NEGLIGIBLE, _MOST_OFF,
             )  # fmt: skip
         wrong = loops().finish(
             *places, with_ntk, left.X, right.X, left.squared, right.squared, left.K, left.T
         )  # fmt: skip
         if wrong:
+            self._refuse(left, right, K, T, first, last, lower, with_ntk)
+
+    def _refuse(
+        self,
+        left: SeriesRows,
+        right: SeriesRows,
+        K: tuple[FloatArray, int],
+        T: tuple[FloatArray, int],
+        first: int,
+        last: int,
+        lower: bool,
+        with_ntk: bool,
+    ) -> NoReturn:
+        """Name an entry that is not finite."""
+        nngp, ntk = (matrix[first - offset : last - offset] for matrix, offset in (K, T))
+        bad = ~(np.isfinite(nngp) & (np.isfinite(ntk) | (not with_ntk)))
+        if lower:
+            bad &= np.arange(bad.shape[1]) < np.arange(first, last)[:, None]
+        i, j = np.argwhere(bad)[0]
+        entry = f"the kernel of {left.name}[{left.start + first + i}] with {right.name}[{right.start + j}]"
+        broken = [step.label for *_, step in self.steps if step is not None and step.breaks]
+        if broken:
             raise DomainError(
-                f"the kernel of one of {left.name}[{left.start + first}] … {left.name}[{left.start + last - 1}] with "
-                "another row is beyond the range of float64; rescale the data"
+                f"{entry} is not known to 1e-14: {broken[0]} is not smooth at 0, and where the inputs of a layer are "
+                "nearly parallel its Hermite series settles too slowly. Scale the rows to equal norms: X * sqrt(d) / "
+                "norm(X, axis=1, keepdims=True), remove one of the rows, or take K.value(...) for single pairs"
             )
+        raise DomainError(f"{entry} is beyond the range of float64; rescale the data")
 
 
 def _float(number: sp.Expr) -> float:

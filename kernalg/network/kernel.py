@@ -21,7 +21,7 @@ from kernalg.formula import exact_number, read_object
 from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
 from kernalg.network.profile import Profile
 from kernalg.network.recursion import on_diagonal, on_opposites, on_pair, on_sphere
-from kernalg.network.smooth_function import is_smooth, smooth_function
+from kernalg.network.smooth_function import float64_functions, has_float64_functions
 from kernalg.network.sphere_tables import NetworkSpheres
 
 if TYPE_CHECKING:
@@ -220,10 +220,10 @@ def _program(layers: tuple[Layer, ...]) -> LayerProgram:
         if isinstance(layer, Dense):
             steps.append(DenseStep(layer.w_var, layer.b_var))
         elif by_series:
-            if not isinstance(layer, Activation) or not is_smooth(layer):
+            if not isinstance(layer, Activation) or not has_float64_functions(layer):
                 return LayerProgram(None, NetworkSpheres(layers))
             parity = {"even": 1, "odd": -1, None: 0}[layer.parity]
-            steps.append(SeriesStep(smooth_function(layer), parity, layer.name))
+            steps.append(SeriesStep(float64_functions(layer), parity, layer.name, bool(layer.breakpoints)))
         else:
             dual, slope = layer.dual, layer.dual.derivative
             same, opposite = (dual.diagonal, slope.diagonal), (dual.antidiagonal, slope.antidiagonal)

@@ -1,4 +1,4 @@
-"""A smooth activation and its derivative in float64, for the Hermite series of its dual."""
+"""An activation and its derivative in float64, for the Hermite series of its dual."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from kernalg.symbols import x
 _BITS = 160
 
 
-def is_smooth(phi: Activation) -> bool:
-    """Whether the activation has a single branch, which is what a series that settles needs."""
+def has_float64_functions(phi: Activation) -> bool:
+    """Whether the activation is smooth, or smooth on both sides of 0: what its Hermite series can be made of."""
     try:
-        return not phi.breakpoints and not phi.expr.has(sp.floor)
+        return phi.breakpoints in ((), (sp.S.Zero,)) and not phi.expr.has(sp.floor)
     except NoClosedForm:
         return False
 
 
-def smooth_function(phi: Activation) -> SmoothFunction:
-    """phi and its derivative on arrays.
+def float64_functions(phi: Activation) -> SmoothFunction | TwoSided:
+    """phi and its derivative on arrays."""
+    sides = [_smooth(branch) for branch in phi.pieces.branches]
+    return TwoSided(*sides) if len(sides) == 2 else sides[0]
 
-    tanh is written 2/(1 + exp(-2 x)) - 1, whose derivative does not cancel.
-    """
-    expr = phi.pieces.branches[0].replace(sp.tanh, lambda u: 2 / (1 + sp.exp(-2 * u)) - 1)
+
+def _smooth(branch: sp.Expr) -> SmoothFunction:
+    """tanh is written 2/(1 + exp(-2 x)) - 1, whose derivative does not cancel."""
+    expr = branch.replace(sp.tanh, lambda u: 2 / (1 + sp.exp(-2 * u)) - 1)
     return SmoothFunction(expr, sp.diff(expr, x))
 
 
@@ -59,6 +62,22 @@ class SmoothFunction:
             A value is not finite.
         """
         value, slope = (_finite(f, at) for f in self._compiled)
+        return value, slope
+
+
+@dataclass(frozen=True)
+class TwoSided:
+    """One function left of 0 and another right of it; -0.0 is on the left."""
+
+    left: SmoothFunction
+    right: SmoothFunction
+
+    def __call__(self, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Both values, of the shape of `at`."""
+        value, slope = np.empty(at.shape), np.empty(at.shape)
+        below = np.signbit(at)
+        for where, f in ((below, self.left), (~below, self.right)):
+            value[where], slope[where] = f(at[where])
         return value, slope
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from kernalg.activation.activation import activation
 from kernalg.compiled import series_coefficients, series_loops
@@ -16,7 +17,7 @@ from kernalg.compiled.series_route import SeriesRoute
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.network.layers import Dense
 from kernalg.network.network import mlp, serial
-from kernalg.network.smooth_function import smooth_function
+from kernalg.network.smooth_function import float64_functions
 
 CERTIFIED = json.loads((Path(__file__).parents[1] / "data" / "hermite_series_entries.json").read_text())
 
@@ -99,7 +100,7 @@ def test_series_meet_the_recursion_by_formulas():
     X[7] = 0.0
     phi = activation("erf")
     net = mlp(phi, depth=4, w_var=2, b_var="1/5")
-    step = SeriesStep(smooth_function(phi), -1, "erf")
+    step = SeriesStep(float64_functions(phi), -1, "erf")
     steps = tuple(s if not hasattr(s, "k") else step for s in net.ntk.program.steps)
     by_series, by_formulas = compile_program(LayerProgram(steps)), compile_program(LayerProgram(net.ntk.program.steps))
     assert isinstance(by_series._recursion, SeriesRoute)
@@ -151,10 +152,10 @@ def test_equal_norms_of_few_rows_need_no_table():
 def test_what_is_refused_and_why():
     with pytest.raises(DomainError, match=r"variance 1e\+06 of X\[1\] its Hermite series is not settled at degree"):
         mlp("tanh", w_var=1).ntk(np.array([[1.0], [1e3]]))
-    with pytest.raises(NoClosedForm, match="one of them is not smooth"):
+    with pytest.raises(NoClosedForm, match="breaks at other places than 0"):
+        mlp("tanh(abs(x - 1))").ntk(np.array([[1.0], [2.0]]))
+    with pytest.raises(DomainError, match=r"X\[1\] with X\[0\] is not known to 1e-14: softsign is not smooth at 0"):
         mlp("softsign").ntk(np.array([[1.0], [2.0]]))
-    with pytest.raises(NoClosedForm, match="one of them is not smooth"):
-        serial(Dense(1, 0), "tanh", Dense(1, 0), "relu").ntk(np.array([[1.0], [2.0]]))
     with pytest.raises(DomainError, match=r"rounding of the inputs grows to .* 1e-12 is allowed"):
         mlp("tanh", depth=60, w_var=9).ntk(np.array([[1.0], [2.0]]))
 
@@ -173,9 +174,28 @@ def test_a_program_travels_to_another_process():
     np.testing.assert_array_equal(sent.ntk(X), kernel(X))
 
 
+@pytest.mark.parametrize("name", ["Heaviside(x)*sin(x)", "Heaviside(x)*cos(x)", "softsign"])
+def test_activations_that_break_at_zero(name):
+    """Where correlations stay away from ±1, and at equal rows; against certified values."""
+    X = np.array([[1.0, 0.0], [0.25, 1.5], [-2.0, 2.5], [1.0, 0.0], [0.0, 0.0]])[: 4 if name == "softsign" else 5]
+    net = mlp(name, w_var=1)
+    K, T = net.ntk.nngp_and_ntk(X)
+    error = net.ntk._compiled.prepare(X, None, True).error
+    assert max(error) < 1e-13
+    for G, kernel in ((K, net.nngp), (T, net.ntk)):
+        assert G[0, 3] == G[0, 0]
+        for i, j in (
+            ((0, 0), (1, 0), (2, 2)) if name == "softsign" else ((0, 0), (1, 0), (2, 1), (2, 2), (4, 1), (4, 4))
+        ):
+            y = X[j]
+            q1, q2, c = (sp.Rational(float(a @ b)) / 2 for a, b in ((X[i], X[i]), (y, y), (X[i], y)))
+            exact = float(kernel.value(q1, q2, c, digits=17))
+            assert abs(G[i, j] - exact) <= 2e-14 * np.sqrt(G[i, i] * G[j, j])
+
+
 def test_values_where_exp_overflows():
     at = np.array([-800.0, 0.0, 800.0])
-    value, slope = smooth_function(activation("softplus"))(at)
+    value, slope = float64_functions(activation("softplus"))(at)
     np.testing.assert_allclose(value, [0, np.log(2), 800], rtol=1e-15)
     np.testing.assert_allclose(slope, [0, 0.5, 1], rtol=1e-15)
 
