@@ -39,7 +39,8 @@ class Coefficients:
     """a_k of the activation (`values`) and of its derivative (`slopes`) for all rows at one layer.
 
     `roots` are sqrt(q). Block n of BLOCK rows has its coefficients from `offsets[n]` to `offsets[n + 1]`, as
-    `series_loops` says; `tails[n, m]` is the largest share, in its rows, of sqrt(R) from term STEP m on.
+    `series_loops` says; `tails[n, m]` is the largest share, in its rows, of sqrt(R) from term STEP m on. `sizes`
+    are E f^2 of both functions, shape (2, n).
     """
 
     roots: FloatArray
@@ -47,13 +48,16 @@ class Coefficients:
     slopes: FloatArray
     offsets: NDArray[np.int64]
     tails: FloatArray
+    sizes: FloatArray
 
     def cut(self, first: int, last: int) -> Coefficients:
         """Those of the rows first..last; `first` is a multiple of `BLOCK`."""
         start, stop = first // BLOCK, -(-last // BLOCK)
+        own = slice(first, last)
         return Coefficients(
-            self.roots[first:last], self.values, self.slopes, self.offsets[start : stop + 1], self.tails[start:stop]
-        )
+            self.roots[own], self.values, self.slopes, self.offsets[start : stop + 1], self.tails[start:stop],
+            self.sizes[:, own],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ def coefficients(name: str, step: SeriesStep, q: FloatArray) -> tuple[Coefficien
     bad = np.flatnonzero(~(moments.defects.max(axis=0) <= TOLERANCE))
     if bad.size:
         _refuse(name, step, q, int(bad[0]))
-    return Coefficients(roots, values, slopes, offsets, tails), moments
+    return Coefficients(roots, values, slopes, offsets, tails, moments.sizes), moments
 
 
 def _plan(name: str, step: SeriesStep, roots: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:

@@ -10,6 +10,9 @@ What is left out is known. By Cauchy and Schwarz a pair's terms from n on are at
 :math:`R_N = E\varphi^2 - \sum_{k<N} a_k^2` tells whether N terms were enough and whether the rule was right. That
 defect and the rounding of rho, which a layer multiplies by :math:`\sum k a_k^2 / \sum a_k^2` at most, are carried to
 the last layer as the error of each row.
+
+The series of a function that breaks at 0 never settles at rho = ±1. It is used where it does, and the few entries of
+nearly parallel inputs are computed by `sector_rule`.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import sympy as sp
 from kernalg.compiled.cache import helper_text, load
 from kernalg.compiled.inputs import FloatArray
 from kernalg.compiled.layer_program import DenseStep, DualStep, SeriesStep
+from kernalg.compiled.sector_rule import sector_moments
 from kernalg.compiled.series_coefficients import TOLERANCE, Coefficients, coefficients
 from kernalg.compiled.source import double_double
 from kernalg.errors import DomainError, InternalError
@@ -34,6 +38,11 @@ _IMPORT = "from kernalg.compiled.runtime import fma\n"
 # Terms below this share of sqrt(k(q1, q1) k(q2, q2)) are left out; where more is missing, there is no value.
 _NEGLIGIBLE = 2e-17
 _MOST_OFF = 1e-14
+# How many entries are computed by quadrature in 256 rows.
+MOST_REFINED = 200
+# 1 - |rho| below which the rounding of rho moves a kernel of slope 1/angle by 1e-12.
+_NEARLY_PARALLEL = 5e-9
+_EQUAL_NORMS = "Scale the rows to equal norms: X * sqrt(d) / norm(X, axis=1, keepdims=True)"
 _ROUNDING = 2.0**-52
 
 
@@ -170,34 +179,81 @@ class SeriesRoute:
             *places, with_ntk, left.X, right.X, left.squared, right.squared, left.K, left.T
         )  # fmt: skip
         if wrong:
-            self._refuse(left, right, K, T, first, last, lower, with_ntk)
+            nngp, ntk = (matrix[first - offset : last - offset] for matrix, offset in (K, T))
+            self._refine(left, right, nngp, ntk, first, lower, with_ntk)
 
-    def _refuse(
+    def _refine(
         self,
         left: SeriesRows,
         right: SeriesRows,
-        K: tuple[FloatArray, int],
-        T: tuple[FloatArray, int],
+        K: FloatArray,
+        T: FloatArray,
         first: int,
-        last: int,
         lower: bool,
         with_ntk: bool,
-    ) -> NoReturn:
-        """Name an entry that is not finite."""
-        nngp, ntk = (matrix[first - offset : last - offset] for matrix, offset in (K, T))
-        bad = ~(np.isfinite(nngp) & (np.isfinite(ntk) | (not with_ntk)))
+    ) -> None:
+        """Compute the entries of the rows from `first` on that are not finite again, one by one."""
+        bad = ~(np.isfinite(K) & (np.isfinite(T) | (not with_ntk)))
         if lower:
-            bad &= np.arange(bad.shape[1]) < np.arange(first, last)[:, None]
-        i, j = np.argwhere(bad)[0]
-        entry = f"the kernel of {left.name}[{left.start + first + i}] with {right.name}[{right.start + j}]"
+            bad &= np.arange(bad.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
+        entries = np.argwhere(bad)
+        i, j = first + entries[0, 0], entries[0, 1]
+        where = f"the kernel of {left.name}[{left.start + i}] with {right.name}[{right.start + j}]"
         broken = [step.label for *_, step in self.steps if step is not None and step.breaks]
-        if broken:
+        if not broken:
+            raise DomainError(f"{where} is beyond the range of float64; rescale the data")
+        if len(entries) > MOST_REFINED:
             raise DomainError(
-                f"{entry} is not known to 1e-14: {broken[0]} is not smooth at 0, and where the inputs of a layer are "
-                "nearly parallel its Hermite series settles too slowly. Scale the rows to equal norms: X * sqrt(d) / "
-                "norm(X, axis=1, keepdims=True), remove one of the rows, or take K.value(...) for single pairs"
+                f"{where} is one of {len(entries)} entries in {K.shape[0]} rows where inputs of a layer are nearly "
+                f"parallel. {broken[0]} is not smooth at 0, so that its Hermite series settles too slowly there, and "
+                f"at most {MOST_REFINED} such entries are computed by quadrature. {_EQUAL_NORMS}, or use fewer layers"
             )
-        raise DomainError(f"{entry} is beyond the range of float64; rescale the data")
+        trusted: set[tuple[int, float]] = set()
+        for row, column in entries:
+            K[row, column], T[row, column] = self._pair(left, right, first + row, column, trusted)
+
+    def _pair(
+        self, left: SeriesRows, right: SeriesRows, i: int, j: int, trusted: set[tuple[int, float]]
+    ) -> tuple[float, float]:
+        """Both kernels of two rows by `sector_moments`, with the angle of the rows from their difference."""
+        x, y = left.X[i] / left.squared[i] ** 0.5, right.X[j] / right.squared[j] ** 0.5
+        side = 1.0 if x @ y > 0 else -1.0
+        small = 2 * np.arcsin(min(1.0, float(np.linalg.norm(x - side * y)) / 2))
+        angle = small if side > 0 else np.pi - small
+        c = float(np.cos(angle)) * (left.squared[i] * right.squared[j]) ** 0.5 / left.X.shape[1]
+        t, at, known = 0.0, 0, True
+        for w, b, gain, step in self.steps:
+            known = known and b == 0
+            c = w * c + b
+            t = gain * c + w * t
+            if step is None:
+                continue
+            one, other = left.layers[at], right.layers[at]
+            root1, root2 = float(one.roots[i]), float(other.roots[j])
+            at += 1
+            if not known:
+                rho = c / (root1 * root2)
+                if 1 - abs(rho) < _NEARLY_PARALLEL:
+                    self._refuse_pair(left, right, i, j)
+                angle = float(np.arccos(rho))
+            # The rule is right when it knows the larger diagonal.
+            root, sizes = (root1, one.sizes[:, i]) if root1 > root2 else (root2, other.sizes[:, j])
+            if (at, root) not in trusted:
+                off = np.abs(np.array(sector_moments(step, root, root, 0.0)) - sizes)
+                if not (off <= 10 * _MOST_OFF * sizes).all():
+                    self._refuse_pair(left, right, i, j)
+                trusted.add((at, root))
+            c, slope = sector_moments(step, root1, root2, angle)
+            t *= slope
+            known = False
+        return c, t
+
+    def _refuse_pair(self, left: SeriesRows, right: SeriesRows, i: int, j: int) -> NoReturn:
+        raise DomainError(
+            f"the kernel of {left.name}[{left.start + i}] with {right.name}[{right.start + j}] is not known to "
+            f"{TOLERANCE:g}: the inputs of a layer are nearly parallel, or their norms are large. {_EQUAL_NORMS}, "
+            "remove one of the rows, or take K.value(...) for single pairs"
+        )
 
 
 def _float(number: sp.Expr) -> float:

@@ -154,10 +154,12 @@ def test_what_is_refused_and_why():
         mlp("tanh", w_var=1).ntk(np.array([[1.0], [1e3]]))
     with pytest.raises(NoClosedForm, match="breaks at other places than 0"):
         mlp("tanh(abs(x - 1))").ntk(np.array([[1.0], [2.0]]))
-    with pytest.raises(DomainError, match=r"X\[1\] with X\[0\] is not known to 1e-14: softsign is not smooth at 0"):
-        mlp("softsign").ntk(np.array([[1.0], [2.0]]))
+    with pytest.raises(DomainError, match=r"200 such entries are computed by quadrature. Scale the rows to equal"):
+        mlp("softsign", w_var=1).ntk(np.linspace(1, 2, 30)[:, None])
+    with pytest.raises(DomainError, match=r"X\[1\] with X\[0\] is not known to 1e-12: .* nearly parallel"):
+        mlp("softsign", depth=2, w_var=1).ntk(np.array([[1.0], [1.0 + 1e-6]]))
     with pytest.raises(DomainError, match=r"rounding of the inputs grows to .* 1e-12 is allowed"):
-        mlp("tanh", depth=60, w_var=9).ntk(np.array([[1.0], [2.0]]))
+        mlp("tanh", depth=30, w_var=9).ntk(np.array([[1.0], [2.0]]))
 
 
 def test_coefficients_that_do_not_fit_are_refused(monkeypatch):
@@ -176,8 +178,9 @@ def test_a_program_travels_to_another_process():
 
 @pytest.mark.parametrize("name", ["Heaviside(x)*sin(x)", "Heaviside(x)*cos(x)", "softsign"])
 def test_activations_that_break_at_zero(name):
-    """Where correlations stay away from ±1, and at equal rows; against certified values."""
-    X = np.array([[1.0, 0.0], [0.25, 1.5], [-2.0, 2.5], [1.0, 0.0], [0.0, 0.0]])[: 4 if name == "softsign" else 5]
+    """Also at equal, parallel, opposite and nearly parallel rows; against certified values."""
+    X = np.array([[1.0, 0.0], [0.25, 1.5], [-2.0, 2.5], [1.0, 0.0], [2.0, 2.0**-20], [-0.5, -3.0], [0.0, 0.0]])
+    X = X[: 6 if name == "softsign" else 7]
     net = mlp(name, w_var=1)
     K, T = net.ntk.nngp_and_ntk(X)
     error = net.ntk._compiled.prepare(X, None, True).error
@@ -191,6 +194,15 @@ def test_activations_that_break_at_zero(name):
             q1, q2, c = (sp.Rational(float(a @ b)) / 2 for a, b in ((X[i], X[i]), (y, y), (X[i], y)))
             exact = float(kernel.value(q1, q2, c, digits=17))
             assert abs(G[i, j] - exact) <= 2e-14 * np.sqrt(G[i, i] * G[j, j])
+
+
+def test_smooth_and_breaking_layers_mixed():
+    X = np.array([[1.0, 0.5], [-0.5, 2.0], [3.0, 1.5]])
+    net = serial(Dense(1, "1/10"), "tanh", Dense(2, 0), "relu", Dense(1, 0))
+    G = net.ntk(X)
+    exact = float(net.ntk.value("17/8", "5/8", "1/4", digits=17))
+    assert abs(G[1, 0] - exact) < 1e-14 * np.sqrt(G[0, 0] * G[1, 1])
+    assert abs(G[2, 0] / np.sqrt(G[0, 0] * G[2, 2]) - 1) < 0.1  # parallel rows
 
 
 def test_values_where_exp_overflows():
