@@ -42,6 +42,8 @@ _MOST_OFF = 1e-14
 MOST_REFINED = 200
 # 1 - |rho| below which the rounding of rho moves a kernel of slope 1/angle by 1e-12.
 _NEARLY_PARALLEL = 5e-9
+# The square root of a variance up to which the quadrature of an entry is a matter of a second.
+_LARGEST_ROOT = 32.0
 _EQUAL_NORMS = "Scale the rows to equal norms: X * sqrt(d) / norm(X, axis=1, keepdims=True)"
 _ROUNDING = 2.0**-52
 
@@ -231,6 +233,8 @@ class SeriesRoute:
             one, other = left.layers[at], right.layers[at]
             root1, root2 = float(one.roots[i]), float(other.roots[j])
             at += 1
+            if max(root1, root2) > _LARGEST_ROOT:
+                self._refuse_pair(left, right, i, j)
             if not known:
                 rho = c / (root1 * root2)
                 if 1 - abs(rho) < _NEARLY_PARALLEL:

@@ -69,8 +69,11 @@ class Kernel:
         Raises
         ------
         DomainError
-            Inputs that are not finite real (n, d) arrays, or a matrix that does not fit in memory: `operator` does
-            without it.
+            Inputs that are not finite real (n, d) arrays; a matrix that does not fit in memory: `operator` does
+            without it; an activation without a closed-form dual on rows where its Hermite series does not give 1e-12
+            of the diagonal (variances far above 100, most of all).
+        NoClosedForm
+            The same, where the activation breaks at other places than 0 and the rows have unequal norms.
         """
         run = self._compiled.ntk if self.kind == "ntk" else self._compiled.nngp
         return run(X, Y, out=out)
