@@ -30,8 +30,8 @@ def dual_gradient(phi: Activation) -> DualGradient:
     dual, slope = phi.dual, phi.dual.derivative
     if not (dual.has_closed_form and slope.has_closed_form):
         raise NoClosedForm(
-            f"{phi.name} has no closed-form dual, and so its kernels have no exact derivatives by the variances; without "
-            "them, choose the variances by cross-validation, or keep them (optimizer=None). Close relatives with "
+            f"{phi.name} has no closed-form dual, and so its kernels have no exact derivatives by the variances; "
+            "choose these by cross-validation, or keep them (optimizer=None). Close relatives with "
             "formulas: erf for tanh and arctan, sigmoid_like for the sigmoid, smoothed_relu for softplus, gelu for "
             "SiLU and Mish"
         )
