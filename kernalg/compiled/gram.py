@@ -47,7 +47,7 @@ def compile_program(program: LayerProgram) -> CompiledProgram:
     Examples
     --------
     >>> import numpy as np, sympy as sp
-    >>> from kernalg.compiled.layer_program import DenseStep
+    >>> from kernalg.compiled.layer_program import DenseStep, DualStep
     >>> from kernalg.symbols import c, q1
     >>> linear = DualStep(c, sp.S(1), q1, sp.S(1), -q1, sp.S(1), label="x")
     >>> program = LayerProgram((DenseStep(sp.S(2), sp.S(0)), linear, DenseStep(sp.S(1), sp.S(0))))

