@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from kernalg.compiled.cache import load
 from kernalg.compiled.gram_source import BLOCK, feature_width, gram_text, refine_text
 from kernalg.compiled.inputs import FloatArray
-from kernalg.compiled.layer_program import DenseStep, DualStep
+from kernalg.compiled.layer_program import DenseStep, DualStep, SeriesStep
 from kernalg.compiled.source import double_double
-from kernalg.errors import DomainError
+from kernalg.errors import DomainError, InternalError
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class RecursionRows:
 class RecursionRoute:
     """The layers as formulas and numbers. Nothing is generated or compiled before the first rows."""
 
-    def __init__(self, steps: Sequence[DenseStep | DualStep]) -> None:
+    def __init__(self, steps: Sequence[DenseStep | DualStep | SeriesStep]) -> None:
         formulas: list[DualStep] = []
         kinds: list[int] = []
         weights: list[tuple[sp.Expr, sp.Expr, int]] = []
@@ -61,6 +61,8 @@ class RecursionRoute:
                     weights.append(pending)
                 pending = (step.w_var, step.b_var, 1)
                 continue
+            if isinstance(step, SeriesStep):
+                raise InternalError(f"the recursion by formulas was given {step.label}, which has none")
             if step not in formulas:
                 formulas.append(step)
             kinds.append(formulas.index(step))
