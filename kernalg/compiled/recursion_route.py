@@ -150,10 +150,8 @@ class RecursionRoute:
         with_ntk: bool,
     ) -> None:
         """Compute the entries of the rows from `first` on that are not finite again."""
-        wrong = ~(np.isfinite(K) & (np.isfinite(T) | (not with_ntk)))
-        if lower:
-            wrong &= np.arange(K.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
-        rows, columns = (np.ascontiguousarray(index) for index in np.nonzero(wrong))
+        wrong = np.nonzero(unfinished(K, T, first, lower, with_ntk))
+        rows, columns = (np.ascontiguousarray(index) for index in wrong)
         nngp, ntk = np.empty(rows.size), np.empty(rows.size)
         rows += first
         self._refine_module.refine(
@@ -202,3 +200,11 @@ def _refine_module(formulas: tuple[DualStep, ...]) -> ModuleType:
 @lru_cache(maxsize=64)
 def _width(step: DualStep) -> int:
     return feature_width(step)
+
+
+def unfinished(K: FloatArray, T: FloatArray, first: int, lower: bool, with_ntk: bool) -> NDArray[np.bool_]:
+    """The entries that came out not finite, of rows from `first` on; of the lower triangle alone if `lower`."""
+    wrong: NDArray[np.bool_] = ~(np.isfinite(K) & (np.isfinite(T) | (not with_ntk)))
+    if lower:
+        wrong &= np.arange(K.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
+    return wrong

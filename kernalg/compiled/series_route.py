@@ -29,6 +29,7 @@ import sympy as sp
 from kernalg.compiled.cache import helper_text, load
 from kernalg.compiled.inputs import FloatArray
 from kernalg.compiled.layer_program import DenseStep, DualStep, SeriesStep
+from kernalg.compiled.recursion_route import unfinished
 from kernalg.compiled.sector_rule import sector_moments
 from kernalg.compiled.series_coefficients import TOLERANCE, Coefficients, coefficients
 from kernalg.compiled.source import double_double
@@ -195,10 +196,7 @@ class SeriesRoute:
         with_ntk: bool,
     ) -> None:
         """Compute the entries of the rows from `first` on that are not finite again, one by one."""
-        bad = ~(np.isfinite(K) & (np.isfinite(T) | (not with_ntk)))
-        if lower:
-            bad &= np.arange(bad.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
-        entries = np.argwhere(bad)
+        entries = np.argwhere(unfinished(K, T, first, lower, with_ntk))
         i, j = first + entries[0, 0], entries[0, 1]
         where = f"the kernel of {left.name}[{left.start + i}] with {right.name}[{right.start + j}]"
         broken = [step.label for *_, step in self.steps if step is not None and step.breaks]
