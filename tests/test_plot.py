@@ -133,7 +133,7 @@ def test_where_no_ridge_helps_there_is_no_line():
 
 
 def test_no_training_error_below_the_picture():
-    curve = learning_curve(LEVELS, [0, 1, 1], n=np.geomspace(5, 4000, 40), ridge=1e-3, noise=0.1)
+    curve = learning_curve(Spectrum([0.5, 0.1], [1, 30]), [1, 1], n=np.geomspace(1, 29, 40), ridge=1e-6)
     ax = plot.decomposition(curve, Figure().add_subplot())
     assert curve.train_mse.max() > 0 and "training error" not in [line.get_label() for line in ax.get_lines()]
 

@@ -178,7 +178,7 @@ def _title(s: Spectrum) -> str:
     """In lines that fit above the picture, exponents raised."""
     if not s.space:
         return "Eigenvalues"
-    article = "" if isinstance(s.space, GaussianInputs) or isinstance(s.space, str) else "the "
+    article = "" if isinstance(s.space, GaussianInputs | str) else "the "
     text = f"Eigenvalues on {article}{s.space}".replace("<=", "≤").replace(" x ", " × ")
     return re.sub(r"\^(\d+)", r"$^{\1}$", textwrap.fill(text, _WIDTH))
 
