@@ -74,7 +74,7 @@ def spectrum(s: Spectrum, ax: Axes | None = None, *, slope: float | None = None)
             (s.level_power, "whole level: multiplicity × eigenvalue", VERMILION, "s", ":"),
             (s.eigenvalues, "one harmonic: eigenvalue", NAVY, "o", "-"),
         ):
-            style = {"color": color, "linestyle": line, "marker": "" if len(s) > _LONG else marker}
+            style: dict[str, Any] = {"color": color, "linestyle": line, "marker": "" if len(s) > _LONG else marker}
             ax.plot(*_positive(level, values, long), label=label, **style)
         if slope is not None:
             _slope_line(ax, s, slope)
