@@ -42,7 +42,7 @@ def main() -> int:
             target.write_text(text, encoding="utf-8")
         elif options.check and (not target.exists() or target.read_text(encoding="utf-8") != text):
             stale.append(target.name)
-        print(f"{name}: every step holds")
+        print(f"{name}: every step holds ({target.relative_to(HERE.parent)})")
     if stale:
         print(f"out of date: {', '.join(stale)}; run python -m derivations --write", file=sys.stderr)
     return 1 if stale else 0

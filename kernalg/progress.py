@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+# Seconds that work may take without a word.
+_PATIENCE = 2.0
+
 Report = Callable[[int, int, str], None]
 """Called as report(done, total, text): `done` of `total` steps are finished, `text` says what is going on."""
 
@@ -43,6 +46,24 @@ class Display:
             self._stream.write("\n")
             self._stream.flush()
             self._width = 0
+
+
+class PatientDisplay:
+    """A `Report` for a terminal: nothing for two seconds, then one line that is rewritten until the work is done."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._start = time.monotonic()
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        seconds = time.monotonic() - self._start
+        if seconds < _PATIENCE:
+            return
+        finished = done >= total
+        line = f"{done}/{total}, {text}: {seconds:.0f} s" + ("" if finished or not done else
+                f", about {seconds * (total - done) / done:.0f} s to go")  # fmt: skip
+        self._stream.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1] + ("\n" if finished else ""))
+        self._stream.flush()
 
 
 class Stopwatch:
@@ -82,7 +103,10 @@ class Stopwatch:
 
 
 def reporter(progress: Report | bool | None) -> Report:
-    """What `progress=` means: True a `Display`, False or None nothing, a callable itself."""
+    """What `progress=` means: True a `Display`, False nothing, a callable itself; None is, on a terminal, a
+    `PatientDisplay`, and nothing elsewhere."""
     if callable(progress):
         return progress
+    if progress is None and sys.stderr.isatty():
+        return PatientDisplay()
     return Display() if progress else lambda done, total, text: None

@@ -20,7 +20,7 @@ def read_object(text: str, kind: str, members: Iterable[str] = ()) -> dict[str, 
     try:
         data = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise DomainError(f"not JSON: {error}") from error
+        raise DomainError(f"not JSON: {error}; give the text of the file, not its name") from error
     if not isinstance(data, dict) or data.pop("type", None) != kind:
         raise DomainError(f'a JSON object with "type": "{kind}" is needed')
     missing = [name for name in members if name not in data]

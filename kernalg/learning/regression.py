@@ -110,7 +110,8 @@ def measured_curve_on_sphere(
     seed : int
         The result for (n, draw) depends on the seed and on nothing else that is asked.
     progress : callable or bool, optional
-        Called as progress(done, total, label); True prints to the standard error stream.
+        Called as progress(done, total, label); True prints every step to the standard error stream, False nothing.
+        By default a terminal is told after two seconds.
 
     Returns
     -------

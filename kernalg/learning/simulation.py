@@ -262,7 +262,8 @@ def simulate(
     held_out : int
         For callables, the number of fresh test points per draw. For all other targets the risk is exact.
     progress : callable or bool, optional
-        Called as progress(done, total, label); True prints to the standard error stream.
+        Called as progress(done, total, label); True prints every step to the standard error stream, False nothing.
+        By default a terminal is told after two seconds.
 
     Returns
     -------

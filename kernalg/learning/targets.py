@@ -82,12 +82,15 @@ class TargetPower:
 
     @property
     def power(self) -> FloatArray:
-        """The estimates without the negative ones: what `learning_curve(…, power=…)` takes, for as many levels.
+        """What `learning_curve(…, power=…)` takes, for as many levels: the estimates that stand out of their errors.
 
-        Of estimates from samples those below their errors are noise, which this keeps where it is positive: where
-        `errors` are large take more `samples`, a smaller `degree`, or the target as a formula.
+        Of estimates from samples those below two standard errors are noise: they are 0 here, and what the function has
+        beside the levels that are seen, E f^2 minus these, counts as power beyond the levels, which is never learned.
+        Where that is much, take more `samples`, a smaller `degree`, or the target as a formula.
         """
-        return np.maximum(self.estimates, 0.0)
+        seen = np.where(self.estimates > 2 * self.errors, self.estimates, 0.0)
+        seen[-1] = max(self.estimates[-1] + float((self.estimates - seen)[:-1].sum()), 0.0)
+        return seen
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TargetPower):
@@ -159,12 +162,14 @@ def target_power(
         the hypercube or Gaussian inputs. Or any callable f(X) that gives one number per row.
     space : Space
         The levels are the degrees of the harmonics; on Gaussian inputs, the total degrees of Hermite polynomials in
-        the standardised coordinates; in balls and on shells, the degrees of the harmonics of the direction; on
-        products of spheres the multi-degrees, in the order of the spectrum.
+        the standardised coordinates, which are not the eigenfunctions of a Gaussian kernel (see `kernel`); in balls
+        and on shells, the degrees of the harmonics of the direction; on products of spheres the multi-degrees, in the
+        order of the spectrum.
     degree : int
         Largest degree; take that of the spectrum.
     kernel : optional
-        On Gaussian inputs of one variance, a Gaussian kernel of distances whose eigenfunctions make the levels.
+        On Gaussian inputs of one variance, a Gaussian kernel of distances (`rbf_kernel`) whose eigenfunctions make the
+        levels, as they do in its spectrum. The target is then a callable.
     samples : int
         For callables, the number of random points; all pairs of them are used. On hypercubes of up to 16 dimensions
         the function is evaluated at all corners instead, and the result exact.
