@@ -19,7 +19,7 @@ polynomials see `expansion.taylor`. Scales: :math:`\sqrt{k!}`, N, :math:`\sqrt N
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -139,6 +139,8 @@ def hermite_from_dual_taylor(coefficients: Sequence[Any], basis: str = "h") -> A
 
 def _read(coefficients: Sequence[Any]) -> tuple[list[Any], type]:
     """The coefficients as balls, or as exact SymPy numbers; and what they are (float if one of them is)."""
+    if isinstance(coefficients, str) or not isinstance(coefficients, Iterable):
+        raise DomainError(f"coefficients is {coefficients!r}; give a sequence of numbers, degree by degree")
     given = list(coefficients)
     if any(isinstance(v, arb) for v in given):
         return [ball(v) for v in given], arb

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kernalg.checks import FloatArray, real_number, real_vector, whole_number
+from kernalg.checks import FloatArray, real_number, whole_number
 from kernalg.errors import DomainError, PrecisionError
-from kernalg.learning.problem import learning_problem
+from kernalg.learning.problem import learning_problem, not_negative
 from kernalg.learning.records import record_from_json, record_to_json
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import format_integer, html_table, import_pandas, text_table
@@ -155,7 +155,7 @@ def critical_level(
     array([0.79940026, 2.28796141])
     """
     modes = whole_number("modes", modes, 1)
-    samples = real_vector("n", np.atleast_1d(np.asarray(n)), minimum=0.0)
+    samples = not_negative("n", n)
     if len(samples) == 0:
         raise DomainError("n is empty; give at least one number of samples")
     size = real_number("modes", modes)

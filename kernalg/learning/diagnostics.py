@@ -198,14 +198,15 @@ def _of_the_target(problem: LearningProblem) -> Iterator[tuple[str, _Rows, str]]
 def _spread(spectrum: Spectrum, kappa: FloatArray) -> FloatArray:
     """R of the modes below each kappa, the tail counted as spread without limit; inf if there is none."""
     values, powers = np.maximum(spectrum.eigenvalues, 0.0), spectrum.level_power
-    # In units of the largest eigenvalue below, of which the square could leave the range of float64.
     below = values < kappa[:, None]
+    powers = np.where(below, powers, 0.0)
+    total = powers.sum(axis=1) + (spectrum.tail or 0.0)
+    # R = (sum p)^2 / sum p lambda by shares of the sum and in units of the largest eigenvalue below: the squares, and
+    # the numbers of modes, may leave the range of float64.
     unit = np.where(below, values, 0.0).max(axis=1)
-    unit[unit == 0] = 1.0
-    first = np.where(below, powers, 0.0).sum(axis=1) / unit + (spectrum.tail or 0.0) / unit
-    second = (np.where(below, powers, 0.0) / unit[:, None] * (values / unit[:, None])).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(second > 0, first**2 / second, math.inf)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        mean = (powers / total[:, None] * (values / unit[:, None])).sum(axis=1)
+        return np.where((unit > 0) & (mean > 0), total / unit / mean, math.inf)
 
 
 def _range(values: FloatArray) -> str:

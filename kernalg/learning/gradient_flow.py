@@ -44,10 +44,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernalg.checks import FloatArray, real_vector
+from kernalg.checks import FloatArray
 from kernalg.compiled.threads import serial_blas
 from kernalg.errors import DomainError, InternalError, PrecisionError
-from kernalg.learning.problem import LearningProblem, learning_problem
+from kernalg.learning.problem import LearningProblem, learning_problem, not_negative
 from kernalg.learning.records import frozen, record_from_json, record_to_json
 from kernalg.learning.two_ridges import cross_risk
 from kernalg.spectrum.spectrum import Spectrum
@@ -187,7 +187,7 @@ def gradient_flow_curve(
     array([2.1   , 1.0735, 0.5009, 0.6916])
     """
     problem = learning_problem(spectrum, power, n, noise)
-    instants = real_vector("times", np.atleast_1d(np.asarray(times)), minimum=0.0)
+    instants = not_negative("times", times)
     if len(instants) == 0:
         raise DomainError("times is empty; give at least one time")
     flow = _Flow(problem)

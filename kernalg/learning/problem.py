@@ -53,7 +53,7 @@ def learning_problem(
     """
     if not isinstance(spectrum, Spectrum):
         raise DomainError(f"a Spectrum is needed, not {type(spectrum).__name__}: see spectrum() and Spectrum(...)")
-    samples = real_vector("n", np.atleast_1d(np.asarray(n)), minimum=0.0)
+    samples = not_negative("n", n)
     if len(samples) == 0:
         raise DomainError("n is empty; give at least one number of samples")
     noise = real_number("noise", noise, minimum=0.0)
@@ -73,3 +73,12 @@ def learning_problem(
     target = np.append(target, np.zeros(max(len(spectrum) - len(target), 0)))
     target.flags.writeable = False
     return LearningProblem(spectrum, target, samples, noise)
+
+
+def not_negative(name: str, given: ArrayLike | range) -> FloatArray:
+    """One number >= 0, or several, as a vector; DomainError if they are none."""
+    try:
+        vector = np.atleast_1d(np.asarray(given))
+    except ValueError as error:
+        raise DomainError(f"{name} is not a sequence of numbers: {error}") from error
+    return real_vector(name, vector, minimum=0.0)

@@ -154,8 +154,14 @@ def eigenvalue_decay(K: Any, space: Sphere, digits: int = 30) -> EigenvalueDecay
         found = []
         for at in (1, -1):
             power = _network_power(K, at) if isinstance(K, Kernel) else _formula_power(profile_formula(K), at)
-            if power is not None:
-                found.append((at, *power))
+            if power is None:
+                continue
+            if 2 * power[0] <= 1 - space.d:
+                raise DomainError(
+                    f"{K!r} grows like (1 - |rho|)^{power[0]} at rho = {at}, which has no integral on the {space}: it "
+                    "has no eigenvalues"
+                )
+            found.append((at, *power))
         return _decay(space.d, found, digits)
 
 
@@ -352,7 +358,8 @@ def _formula_power(expr: sp.Expr, at: int) -> tuple[sp.Rational, arb] | None:
         if end in (1, -1):
             opened[arc] = end * (sp.pi / 2 - 2 * sp.asin(sp.sqrt((1 - end * arc.args[0]) / 2)))
     local = sp.powdenest(sp.simplify(expr.xreplace(opened).subs(rho, at * (1 - t**2))), force=True)
-    if not local.has(t) or sp.simplify(local - local.subs(t, -t)) == 0:
+    even = not local.has(t) or sp.simplify(local - local.subs(t, -t)) == 0
+    if even and not local.subs(t, 0).has(sp.zoo, sp.oo):
         return None
     for order in _SERIES_ORDERS:
         try:
@@ -364,7 +371,7 @@ def _formula_power(expr: sp.Expr, at: int) -> tuple[sp.Rational, arb] | None:
             break
         singular: dict[sp.Expr, sp.Expr] = {}
         for a, p in powers:
-            if not (p / 2).is_Integer:
+            if not (p / 2).is_Integer or p < 0:
                 singular[p] = singular.get(p, sp.S.Zero) + a
         for p in sorted(singular):
             a = sp.simplify(singular[p])

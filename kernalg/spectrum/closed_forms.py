@@ -124,6 +124,9 @@ def formula_parts(expr: sp.Expr, d: sp.Expr) -> Eigenvalues:
     """The eigenvalues of the profile `expr` in dimension `d`; DomainError if a term has no known formula."""
     if sum(1 for _, _ in zip(range(_LARGEST), sp.preorder_traversal(expr), strict=False)) == _LARGEST:
         raise _unknown("the formula of a deep network")
+    arcs = expr.atoms(sp.asin, sp.acos)
+    if any(arc.args[0].has(sp.asin, sp.acos) for arc in arcs):  # and expanding such a tree takes long
+        raise _unknown("an arc of arcs, as several layers have")
     terms = _terms(expr)
     _check_terms(expr, terms)
     polynomial: dict[int, sp.Expr] = {}

@@ -21,6 +21,9 @@ _ROOMS = {
     "Shells": ("radial", "radial_spectrum"),
 }
 
+# Of kernels whose eigenvalues have a formula; other kernels reach less, each space says how far.
+_MOST_DEGREES = 100_000
+
 
 def spectrum(K: Any, space: Space, degree: int = 20, digits: int | None = None, *, exact: bool = False) -> Spectrum:
     """Eigenvalues of a kernel under the distribution of its inputs, level by level.
@@ -74,10 +77,15 @@ def spectrum(K: Any, space: Space, degree: int = 20, digits: int | None = None, 
     if isinstance(space, Sphere | Hypercube) and callable(getattr(K, "on_sphere", None)):
         K = K.on_sphere(space.d)  # where all norms are equal, a kernel of the distance is one of the cosine
     _refuse_what_makes_a_kernel(K)
+    if not isinstance(exact, bool):
+        raise DomainError(f"exact={exact!r}: True or False is needed")
+    degree = whole_number("degree", degree, 0)
+    if degree > _MOST_DEGREES and not isinstance(space, Hypercube):  # on a hypercube, more degrees than d are d
+        raise DomainError(f"degree={degree}: at most {_MOST_DEGREES} degrees are computed.")
     module, name = _ROOMS[type(space).__name__]
     room = getattr(import_module(f"kernalg.spectrum.{module}"), name)
     try:
-        result: Spectrum = room(K, space, whole_number("degree", degree, 0), digits, exact)
+        result: Spectrum = room(K, space, degree, digits, exact)
     except NoClosedForm as error:
         raise NoClosedForm(f"{error}. On data its eigenvalues are to be had: empirical_spectrum(K, X)") from error
     return result

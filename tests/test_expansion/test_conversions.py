@@ -107,6 +107,8 @@ def test_dual_of_an_activation_and_back():
         (lambda: convert_expansion([1], "monomial", "P", d=1), "d=1"),
         (lambda: convert_expansion([1, float("nan")], "monomial", "He"), r"coefficients\[1\]"),
         (lambda: convert_expansion([1, sp.I], "monomial", "He"), r"coefficients\[1\]"),
+        (lambda: convert_expansion(None, "monomial", "He"), "coefficients is None"),
+        (lambda: convert_expansion(3, "monomial", "He"), "coefficients is 3"),
         (lambda: convert_expansion([None], "monomial", "He"), r"coefficients\[0\]"),
         (lambda: dual_taylor_from_hermite([1], "monomial"), "'He'"),
         (lambda: hermite_from_dual_taylor([1], "P"), "'He'"),

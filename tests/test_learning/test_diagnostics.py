@@ -206,3 +206,10 @@ def test_a_trace_beyond_float64_is_refused():
 def test_spaces_of_more_points_than_float64_can_count():
     s = Spectrum([1.0, 1e-4], [1, 2000], trace=4.0, atoms=2**2000)
     assert learning_curve(s, [0, 1], n=[100, 1000]).diagnostics.messages == ()
+
+
+def test_levels_of_more_modes_than_float64_can_count():
+    # Numbers of modes of 400 digits far below kappa: spread without limit, and no overflow on the way.
+    for values in ([3e-160], [3e-160, 1e-200]):
+        curve = learning_curve(Spectrum(values, [2 * 10**399] * len(values)), [0.02], n=[0.5, 1e15], noise=1.0)
+        assert curve.diagnostics.messages == ()

@@ -354,3 +354,9 @@ def test_a_spectrum_of_zeros():
     curve = learning_curve(Spectrum([0.0], [3]), [1.0], n=[0, 4])
     assert (curve.test_mse == 1).all() and (curve.learnabilities == 0).all()
     assert (learning_curve(Spectrum([0.0], [3]), [1.0], n=4, ridge=2).kappa == 0.5).all()
+
+
+def test_sequences_of_unequal_lengths_are_refused():
+    for n in ([[1], [2, 3]], [1, [2, 3]]):
+        with pytest.raises(DomainError, match="n is not a sequence"):
+            learning_curve(Spectrum([1.0], [1]), [1], n=n)

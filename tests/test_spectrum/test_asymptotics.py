@@ -11,7 +11,7 @@ from kernalg.errors import DomainError
 from kernalg.network.dot_product import dot_product_kernel
 from kernalg.spectrum.asymptotics import eigenvalue_decay
 from kernalg.spectrum.of_kernel import spectrum
-from kernalg.spectrum.spaces import Sphere
+from kernalg.spectrum.spaces import Circle, Sphere
 from kernalg.symbols import rho
 
 half = sp.Rational(1, 2)
@@ -124,6 +124,13 @@ def test_many_degrees_at_once():
     assert values.shape == (2, 2) and values[0, 1] == decay(11) and "k^-3" in repr(decay)
 
 
+def test_poles_at_the_ends_are_singular_though_their_power_is_whole():
+    # (1 - rho)^-1: lambda_k = (1)_k c_D 2^(D-k-3) B(...)/(d/2)_k; at d = 5 it is 3/((k + 1)(k + 2)).
+    decay = eigenvalue_decay(1 / (1 - rho), Sphere(5))
+    assert decay.exponent == 2
+    assert decay(1000) == pytest.approx(3 / (1001 * 1002), rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -135,6 +142,8 @@ def test_many_degrees_at_once():
         (lambda: eigenvalue_decay(sp.exp(rho), Sphere(3), digits=0), "digits"),
         (lambda: eigenvalue_decay(sp.sqrt(1 - rho), Sphere(3))(0), "k=0"),
         (lambda: eigenvalue_decay(3, Sphere(3)), "profile"),
+        (lambda: eigenvalue_decay(1 / (1 - rho), Sphere(3)), "no integral"),
+        (lambda: eigenvalue_decay((1 + rho) ** -1, Circle), "no integral"),
     ],
 )
 def test_bad_input(call, words):

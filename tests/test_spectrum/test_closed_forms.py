@@ -141,3 +141,11 @@ def test_closed_form_and_trapezoid_agree_at_degree_100():
 def test_bad_input(call, words):
     with pytest.raises(DomainError, match=words):
         call()
+
+
+def test_layers_upon_layers_are_refused_before_they_are_expanded(monkeypatch):
+    # Expanding this formula (a tree of less than 2000 nodes) took SymPy ten seconds.
+    profile = ka.mlp("relu", depth=4, w_var="3/2", b_var="1/10").nngp.profile().expr
+    monkeypatch.setattr(sp, "expand", lambda *_, **__: pytest.fail("expanded"))
+    with pytest.raises(DomainError, match="no formula"):
+        eigenvalue_formula(profile, Sphere(10))

@@ -282,7 +282,7 @@ def test_bad_input():
         lambda: spectrum(kernel, 3), lambda: spectrum(3, Sphere(3)), lambda: spectrum(kernel, Sphere(3), degree=-1),
         lambda: spectrum(kernel, Sphere(3), degree=2.5), lambda: spectrum(kernel, Sphere(3), degree=10**6),
         lambda: spectrum(kernel, Sphere(3), digits=0), lambda: spectrum(kernel, Sphere(3), digits=10**6),
-        lambda: spectrum(kernel, Sphere(3), digits=2.5),
+        lambda: spectrum(kernel, Sphere(3), digits=2.5), lambda: spectrum(kernel, Sphere(3), degree=10**9),
     ):  # fmt: skip
         with pytest.raises(DomainError):
             call()
