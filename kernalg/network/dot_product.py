@@ -180,22 +180,47 @@ def _operand(other: Any) -> sp.Expr:
 
 
 def _nonnegative_series(expr: sp.Expr) -> bool:
-    """Sufficient rules: rho, numbers >= 0, sums, products, exp, sinh, cosh, asin; polynomials seen as a whole."""
-    if not expr.has(rho):
-        return bool(expr.is_nonnegative)
-    if expr == rho:
-        return True
+    """Whether rules show that every Taylor coefficient at 0 is >= 0, and that the series holds up to rho = 1."""
+    return _sign_beyond_constant(expr) == 1 and bool(expr.subs(rho, 0).is_nonnegative)
+
+
+def _sign_beyond_constant(expr: sp.Expr) -> int | None:
+    """1 or -1 if all Taylor coefficients but the constant one are >= 0, or <= 0; None if no rule decides.
+
+    With h a series of coefficients >= 0 and a > h(1), all of (a - h)^-p, -log(a - h) and, for 0 < p < 1, -(a - h)^p
+    have such coefficients; so have products and exp, sinh, cosh, asin, atanh of such series.
+    """
+    if not expr.has(rho) or expr == rho:
+        return 1
     if expr.is_polynomial(rho):
-        return all(a.is_nonnegative for a in sp.Poly(expr, rho).all_coeffs())
-    if expr.has(sp.acos):  # pi/2 - asin
-        expr = expr.rewrite(sp.asin).expand()
+        coefficients = sp.Poly(expr, rho).all_coeffs()[:-1]
+        return next((s for s in (1, -1) if all((s * a).is_nonnegative for a in coefficients)), None)
     if isinstance(expr, sp.Add):
-        return all(_nonnegative_series(a) for a in expr.args)
+        signs = {_sign_beyond_constant(a) for a in expr.args if a.has(rho)}
+        return signs.pop() if len(signs) == 1 else None
     if isinstance(expr, sp.Mul):
-        return all(_nonnegative_series(a) for a in expr.args)
+        factor, rest = expr.as_independent(rho, as_Add=False)
+        if factor != 1:
+            sign = _sign_beyond_constant(rest)
+            known = sign is not None and (factor.is_nonnegative or factor.is_nonpositive)
+            return (sign if factor.is_nonnegative else -sign) if known and sign is not None else None
+        return 1 if all(_nonnegative_series(a) for a in expr.args) else None
     if isinstance(expr, sp.exp):
-        constant, rest = expr.args[0].expand().as_independent(rho, as_Add=True)
-        return bool(constant.is_real) and _nonnegative_series(rest)
-    if isinstance(expr, sp.Pow):
-        return bool(expr.exp.is_Integer and expr.exp > 0 and _nonnegative_series(expr.base))
-    return isinstance(expr, sp.sinh | sp.cosh | sp.asin) and _nonnegative_series(expr.args[0])
+        return 1 if _sign_beyond_constant(expr.args[0]) == 1 else None
+    if isinstance(expr, sp.acos | sp.asin):  # odd up to a constant: acos is pi/2 - asin
+        sign = next((s for s in (1, -1) if _nonnegative_series(s * expr.args[0])), None)
+        return -sign if sign is not None and isinstance(expr, sp.acos) else sign
+    if isinstance(expr, sp.sinh | sp.cosh | sp.atanh):
+        return 1 if _nonnegative_series(expr.args[0]) else None
+    if isinstance(expr, sp.Pow) and expr.exp.is_Integer and expr.exp > 0:
+        return 1 if _nonnegative_series(expr.base) else None
+    if isinstance(expr, sp.Pow | sp.log):
+        power = expr.exp if isinstance(expr, sp.Pow) else sp.S.Zero
+        base = expr.base if isinstance(expr, sp.Pow) else expr.args[0]
+        at_one = base.subs(rho, 1)
+        if power.is_real and power < 1 and _sign_beyond_constant(base) == -1:
+            if power > 0 and at_one.is_nonnegative:
+                return -1
+            if at_one.is_positive:
+                return 1 if power < 0 else -1
+    return None

@@ -206,3 +206,20 @@ def test_inputs_are_left_alone() -> None:
     assert K(X.astype(np.float32)).dtype == np.float32
     assert K(X.astype(int)).dtype == np.float64
     assert K(X[:1]).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("formula", "known"),
+    [
+        *(("1/(1+2*(1-rho))", True), ("1-log(3/2-rho)", True), ("exp(-sqrt(2-2*rho))", True), ("2-sqrt(1-rho)", True)),
+        *(("acos(-rho)", True), ("rho*(pi-acos(rho))", True), ("(5/2-rho)**(-7/3)", True), ("cosh(rho)-1", True)),
+        *(("exp(-rho)", False), ("1/(1-2*rho)", False), ("1/(1-rho)", False), ("log(2-rho)", False)),
+        *(("(2-rho)**(3/2)", False), ("1-rho", False), ("rho**2-1", False), ("sqrt(1-rho**2)", False)),
+    ],
+)
+def test_signs_of_taylor_coefficients_by_rules(formula: str, known: bool) -> None:
+    K = ka.dot_product_kernel(formula)
+    assert K.nonnegative is known
+    if known:
+        a = K.profile().taylor(60)
+        assert (a >= 0).all() and a.sum() <= float(K.profile().value(1, digits=15)) * (1 + 1e-14)
