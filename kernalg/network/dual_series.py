@@ -73,13 +73,18 @@ def through_dual(dual: Dual, variance: arb, covariance: arb_series, *, derivativ
     if order > MOST_TERMS:
         raise PrecisionError(
             f"{terms} coefficients were asked of a network of {dual.name}, which has no closed-form dual; "
-            f"at most {MOST_TERMS} are computed"
+            f"at most {MOST_TERMS} are computed: ask a lower degree"
         )
     squares = _squares(f, variance, order)
     if derivative:
         squares = [m * a / variance for m, a in enumerate(squares)][1:]
-    left_out = (_largest_norm(differentiate(f) if derivative else f, variance) - sum(squares, arb(0))).upper()
-    return _compose(squares, left_out.max(arb(0)), inner, terms)
+    composed = _composed(squares, inner, terms)
+    if not inner[0].is_zero():
+        norm = _largest_norm(differentiate(f) if derivative else f, variance)
+        left_out = (norm - sum(squares, arb(0))).upper().max(arb(0))
+        bounds = _cauchy_bounds(left_out, len(squares), inner)
+        composed = [a + arb(b / 2, (b / 2).upper()) for a, b in zip(composed, bounds, strict=True)]
+    return arb_series(composed, prec=terms)
 
 
 @lru_cache(maxsize=256)
@@ -87,8 +92,8 @@ def _is_continuous(f: Pieces) -> bool:
     return is_continuous(f)
 
 
-def _compose(outer: Sequence[arb], left_out: arb, inner: Sequence[arb], terms: int) -> arb_series:
-    """sum outer_m g^m; `left_out` bounds the sum of the outer coefficients that follow."""
+def _composed(outer: Sequence[arb], inner: Sequence[arb], terms: int) -> list[arb]:
+    """The coefficients of sum outer_m g^m, a finite sum."""
     g0 = inner[0]
     polynomial = arb_poly(list(outer))
     shifted = polynomial if g0.is_zero() else polynomial(arb_poly([g0, 1]))
@@ -98,10 +103,7 @@ def _compose(outer: Sequence[arb], left_out: arb, inner: Sequence[arb], terms: i
     coefficients += [arb(0)] * (terms - len(coefficients))
     for j in _vanishing(outer, inner, terms):
         coefficients[j] = arb(0)
-    if not g0.is_zero():
-        errors = _cauchy_bounds(left_out, len(outer), inner)
-        coefficients = [a + arb(e / 2, (e / 2).upper()) for a, e in zip(coefficients, errors, strict=True)]
-    return arb_series(coefficients, prec=terms)
+    return coefficients
 
 
 def _vanishing(outer: Sequence[arb], inner: Sequence[arb], terms: int) -> range:
