@@ -71,9 +71,9 @@ def _dual(layer: Nonlinearity, derivative: bool) -> Dual | GivenDual:
     return layer.dual.derivative if derivative else layer.dual
 
 
-def on_diagonal(layers: Sequence[Layer], variance: arb) -> tuple[arb, arb]:
-    """(K, T) of an input with itself."""
-    k, t = variance, arb(0)
+def on_diagonal(layers: Sequence[Layer], variance: arb, start: arb | None = None) -> tuple[arb, arb]:
+    """(K, T) of an input with itself, T beginning at `start`."""
+    k, t = variance, arb(0) if start is None else start
     for layer in layers:
         if isinstance(layer, Dense):
             k, t = _dense(layer, k, t)
@@ -103,6 +103,8 @@ def on_opposites(layers: Sequence[Layer], variance: arb) -> tuple[Value, Value]:
         else:
             k, t = antidiagonal_function(layer, False)(v), t * antidiagonal_function(layer, True)(v)
             v = diagonal_function(layer, False)(v)
+            if layer.parity == "even":
+                return on_diagonal(layers[i + 1 :], v, start=t)
             if layer.parity != "odd":
                 return on_pair(layers[i + 1 :], v, v, k, start=t)
     return -v, t

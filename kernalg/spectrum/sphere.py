@@ -74,7 +74,8 @@ def sphere_spectrum(K: Any, space: Sphere, degree: int, digits: int | None, exac
     if profile.nonnegative and degree <= _MOST_DEGREES:
         by_series, scales = eigenvalues_by_series(profile, d, [k for k in levels if k not in found], goal, at_one)
         found |= by_series
-    found |= eigenvalues_by_formula(profile, d, [k for k in levels if k not in found], goal)
+    if not has_slow_values(profile):
+        found |= eigenvalues_by_formula(profile, d, [k for k in levels if k not in found], goal)
     scales = {k: scale for k, scale in scales.items() if k not in found}
     if degree > _MOST_DEGREES and len(found) < len(levels):
         raise DomainError(

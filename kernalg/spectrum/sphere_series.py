@@ -21,10 +21,9 @@ from flint import arb
 from kernalg.enclosure.balls import bits_for, has_digits, negligible, precision
 from kernalg.errors import InternalError, PrecisionError
 from kernalg.expansion.taylor import first_weight, largest_weight, log_largest_weight, weight_ratio
+from kernalg.spectrum.from_balls import DOUBLE_DIGITS
 from kernalg.spectrum.profiles import Profile, has_dear_values, remembered, taylor_coefficients
 
-# Coefficients that vanish at this precision are looked at again.
-_LOW_BITS = 256
 _LADDER = (64, 256, 512, 1024)
 # Points of (0, 1) where a parity class is compared with its polynomial.
 _WITNESSES = ((1, 3), (5, 7), (9, 10), (97, 100))
@@ -42,7 +41,7 @@ def finite_parity_classes(profile: Profile, degree: int) -> dict[int, int]:
 
 
 def _finite_parity_classes(profile: Profile, terms: int) -> dict[int, int]:
-    low = taylor_coefficients(profile, _LOW_BITS, terms)
+    low = taylor_coefficients(profile, bits_for(DOUBLE_DIGITS) + 96 if has_dear_values(profile) else 256, terms)
     short = {parity: last for parity in (0, 1) if (last := _last_nonzero(low, parity)) < terms - 32}
     if not short:
         return {}
@@ -140,6 +139,7 @@ def eigenvalues_by_series(
         with precision(bits):
             rough = False
             useful: set[int] = set()
+            longest = 0
             for k in sorted(pending):
                 partial, remainder, used, blurred = _enclosed_level(a, d, k, totals[k % 2], digits)
                 value = partial + remainder
@@ -151,12 +151,15 @@ def eigenvalues_by_series(
                 if not has_digits(partial, digits + 1) or blurred:
                     rough = True
                 else:
-                    useful.update(_sufficient_terms(d, k, partial, a, totals[k % 2], digits))
+                    sufficient = _sufficient_terms(d, k, partial, a, totals[k % 2], digits)
+                    useful.update(sufficient)
+                    longest = max(longest, min(sufficient, default=largest))
         if rough and refinements:
             bits, refinements = 2 * bits, refinements - 1
             continue
         larger = [n for n in _LADDER if n > terms]
-        worth = [n for n in larger if n in useful or n == _LADDER[1]]
+        # A list that costs seconds is made once, as long as all levels need it.
+        worth = [longest] if dear and larger else [n for n in larger if n in useful or n == _LADDER[1]]
         if not worth or terms >= largest:
             break
         terms = worth[0]
