@@ -34,8 +34,8 @@ from kernalg.errors import NoClosedForm, PrecisionError
 from kernalg.gaussian.pieces import Pieces
 from kernalg.gaussian.series import coefficients_within, differentiate, norm_squared
 
-# Beyond it a table of coefficients takes minutes.
-MOST_TERMS = 1100
+# So many coefficients take some seconds.
+MOST_TERMS = 2200
 # Cauchy's estimate is taken at 1, 1/2, …, 2^-(_RADII - 1).
 _RADII = 8
 
@@ -69,7 +69,7 @@ def through_dual(dual: Dual, variance: arb, covariance: arb_series, *, derivativ
     terms = covariance.prec
     inner += [arb(0)] * (terms - len(inner))
     # Series in rho alone need `terms` coefficients; a constant term mixes in those beyond, which fall slowly.
-    order = terms if inner[0].is_zero() else max(terms, min(2 * ctx.prec, MOST_TERMS))
+    order = terms if inner[0].is_zero() else max(terms, min(2 * ctx.prec, MOST_TERMS // 2))
     if order > MOST_TERMS:
         raise PrecisionError(
             f"{terms} coefficients were asked of a network of {dual.name}, which has no closed-form dual; "

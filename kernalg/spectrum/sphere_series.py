@@ -25,6 +25,8 @@ from kernalg.spectrum.from_balls import DOUBLE_DIGITS
 from kernalg.spectrum.profiles import Profile, has_dear_values, remembered, taylor_coefficients
 
 _LADDER = (64, 256, 512, 1024)
+# Where there is nothing but the series.
+_LONG_LADDER = (*_LADDER, 2048)
 # Points of (0, 1) where a parity class is compared with its polynomial.
 _WITNESSES = ((1, 3), (5, 7), (9, 10), (97, 100))
 
@@ -130,9 +132,10 @@ def eigenvalues_by_series(
     lower: dict[int, arb] = {}
     pending = set(levels)
     found: dict[int, tuple[arb, str]] = {}
-    terms, largest = max(_LADDER[0], 2 * max(pending, default=0) + 32), _LADDER[-1]
-    bits, refinements = bits_for(digits) + 96, 4
     dear = has_dear_values(profile)
+    ladder = _LONG_LADDER if dear else _LADDER
+    terms, largest = max(ladder[0], 2 * max(pending, default=0) + 32), ladder[-1]
+    bits, refinements = bits_for(digits) + 96, 4
     while pending:
         a = taylor_coefficients(profile, bits, terms)
         totals = _bounds_of_totals(profile, a, bits) if dear else _class_totals(profile, at_one, 4 * bits)
@@ -151,15 +154,15 @@ def eigenvalues_by_series(
                 if not has_digits(partial, digits + 1) or blurred:
                     rough = True
                 else:
-                    sufficient = _sufficient_terms(d, k, partial, a, totals[k % 2], digits)
+                    sufficient = _sufficient_terms(ladder, d, k, partial, a, totals[k % 2], digits)
                     useful.update(sufficient)
                     longest = max(longest, min(sufficient, default=largest))
         if rough and refinements:
             bits, refinements = 2 * bits, refinements - 1
             continue
-        larger = [n for n in _LADDER if n > terms]
+        larger = [n for n in ladder if n > terms]
         # A list that costs seconds is made once, as long as all levels need it.
-        worth = [longest] if dear and larger else [n for n in larger if n in useful or n == _LADDER[1]]
+        worth = [longest] if dear and larger else [n for n in larger if n in useful or n == ladder[1]]
         if not worth or terms >= largest:
             break
         terms = worth[0]
@@ -213,7 +216,9 @@ def _enclosed_level(a: Sequence[arb], d: int, k: int, total: arb, digits: int) -
     return partial, arb(bound / 2, (bound / 2).upper()), j + 1, bool(rest.contains(0))
 
 
-def _sufficient_terms(d: int, k: int, partial: arb, a: Sequence[arb], total: arb, digits: int) -> list[int]:
+def _sufficient_terms(
+    ladder: Sequence[int], d: int, k: int, partial: arb, a: Sequence[arb], total: arb, digits: int
+) -> list[int]:
     """Lengths of the ladder that will do if the remainder falls on like exp(-b sqrt(length)).
 
     The Hermite coefficients of a function that is analytic in a strip do so; remainders that fall like a power are
@@ -222,7 +227,7 @@ def _sufficient_terms(d: int, k: int, partial: arb, a: Sequence[arb], total: arb
     rest = float((total - sum(a[k % 2 :: 2], arb(0))).upper())
     goal = float(abs(partial).log()) - digits * math.log(10)
     if rest <= 0:
-        return [n for n in _LADDER if n > len(a)][:1]
+        return [n for n in ladder if n > len(a)][:1]
     earlier = float((total - sum(a[k % 2 : len(a) // 4 : 2], arb(0))).upper())
     # log rest per square root of the length, from the last halving of it
     fall = (math.log(earlier) - math.log(rest)) / (math.sqrt(len(a)) - math.sqrt(len(a) // 4))
@@ -231,4 +236,4 @@ def _sufficient_terms(d: int, k: int, partial: arb, a: Sequence[arb], total: arb
         predicted = math.log(rest) - fall * (math.sqrt(n) - math.sqrt(len(a)))
         return predicted + log_largest_weight(d, k, (n - k) // 2) < goal
 
-    return [n for n in _LADDER if n > len(a) and enough(n)]
+    return [n for n in ladder if n > len(a) and enough(n)]
