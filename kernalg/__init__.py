@@ -42,6 +42,9 @@ _HOME = {
     "Kernel": "network.kernel",
     "Profile": "network.profile",
     "dot_product_kernel": "network.dot_product",
+    "product_kernel": "network.product_kernel",
+    "rbf_kernel": "network.radial_basis",
+    "convert_expansion": "expansion.conversions",
     "Spectrum": "spectrum.spectrum",
     "empirical_spectrum": "spectrum.empirical",
     "Eigenpairs": "spectrum.eigenpairs",
@@ -54,8 +57,38 @@ _HOME = {
     "Shells": "spectrum.spaces",
     "Sphere": "spectrum.spaces",
     "spectrum": "spectrum.of_kernel",
+    "eigenvalue_decay": "spectrum.asymptotics",
+    "eigenvalue_formula": "spectrum.closed_forms",
+    "CriticalLevel": "learning.critical_level",
+    "critical_level": "learning.critical_level",
+    "critical_level_of": "learning.critical_level",
+    "CrossRisk": "learning.two_ridges",
+    "cross_risk": "learning.two_ridges",
+    "EigenlearningFormulas": "learning.symbolic",
+    "eigenlearning_formulas": "learning.symbolic",
+    "critical_level_formulas": "learning.symbolic",
+    "GradientFlowCurve": "learning.gradient_flow",
+    "gradient_flow_curve": "learning.gradient_flow",
+    "optimal_stopping": "learning.gradient_flow",
     "LearningCurve": "learning.eigenlearning",
     "learning_curve": "learning.eigenlearning",
+    "OptimalRidge": "learning.optimal_ridge",
+    "optimal_ridge": "learning.optimal_ridge",
+    "noise_derivative": "learning.optimal_ridge",
+    "ridge_derivative": "learning.optimal_ridge",
+    "RandomFeaturesCurve": "learning.random_features",
+    "random_features_curve": "learning.random_features",
+    "level_risks": "learning.risks",
+    "mode_risks": "learning.risks",
+    "out_of_distribution_risk": "learning.risks",
+    "RidgeEstimates": "learning.estimators",
+    "ridge_estimates": "learning.estimators",
+    "Simulation": "learning.simulation",
+    "Staircase": "learning.staircase",
+    "staircase": "learning.staircase",
+    "TargetPower": "learning.targets",
+    "target_power": "learning.targets",
+    "measured_curve_on_data": "learning.regression",
     "RidgeRegression": "learning.large_regression",
     "ridge_regression": "learning.large_regression",
     "Certificate": "certify.certificate",
@@ -111,18 +144,35 @@ if TYPE_CHECKING:
         NoClosedForm,
         PrecisionError,
     )
+    from kernalg.expansion.conversions import convert_expansion
     from kernalg.formula import parse
     from kernalg.interop.dask_array import gram_dask
     from kernalg.interop.product import gram_matvec
     from kernalg.interop.scikit_learn import NetworkKernel
     from kernalg.interop.zarr_gram import gram_to_zarr
+    from kernalg.learning.critical_level import CriticalLevel, critical_level, critical_level_of
     from kernalg.learning.eigenlearning import LearningCurve, learning_curve
+    from kernalg.learning.estimators import RidgeEstimates, ridge_estimates
+    from kernalg.learning.gradient_flow import GradientFlowCurve, gradient_flow_curve, optimal_stopping
     from kernalg.learning.large_regression import RidgeRegression, ridge_regression
+    from kernalg.learning.optimal_ridge import OptimalRidge, noise_derivative, optimal_ridge, ridge_derivative
+    from kernalg.learning.random_features import RandomFeaturesCurve, random_features_curve
+    from kernalg.learning.regression import measured_curve_on_data
+    from kernalg.learning.risks import level_risks, mode_risks, out_of_distribution_risk
+    from kernalg.learning.simulation import Simulation
+    from kernalg.learning.staircase import Staircase, staircase
+    from kernalg.learning.symbolic import EigenlearningFormulas, critical_level_formulas, eigenlearning_formulas
+    from kernalg.learning.targets import TargetPower, target_power
+    from kernalg.learning.two_ridges import CrossRisk, cross_risk
     from kernalg.network.dot_product import dot_product_kernel
     from kernalg.network.kernel import Kernel
     from kernalg.network.layers import Dense
     from kernalg.network.network import Network, mlp, serial
+    from kernalg.network.product_kernel import product_kernel
     from kernalg.network.profile import Profile
+    from kernalg.network.radial_basis import rbf_kernel
+    from kernalg.spectrum.asymptotics import eigenvalue_decay
+    from kernalg.spectrum.closed_forms import eigenvalue_formula
     from kernalg.spectrum.eigenpairs import Eigenpairs, eigenpairs
     from kernalg.spectrum.empirical import empirical_spectrum
     from kernalg.spectrum.of_kernel import spectrum

@@ -29,10 +29,7 @@ import sympy as sp
 import kernalg as ka
 from kernalg import plot
 from kernalg.expansion.zonal import multiplicity, zonal_table
-from kernalg.network.product_kernel import product_kernel
-from kernalg.network.radial_basis import rbf_kernel
-from kernalg.spectrum.asymptotics import eigenvalue_decay
-from kernalg.spectrum.closed_forms import DEGREE, eigenvalue_formula
+from kernalg.spectrum.closed_forms import DEGREE
 
 FAST = bool(os.environ.get("KERNALG_FAST"))
 print("kernalg", ka.__version__)
@@ -120,7 +117,7 @@ ka.spectrum(ka.dot_product_kernel("(1 + rho)**4/16"), ka.Sphere(3), degree=5, ex
 
 # %%
 dimension = sp.Symbol("d", positive=True)
-formula = eigenvalue_formula(ka.mlp("relu", 1, 2, 0).nngp, dimension)
+formula = ka.eigenvalue_formula(ka.mlp("relu", 1, 2, 0).nngp, dimension)
 formula
 
 # %%
@@ -198,7 +195,7 @@ def local_exponent(s, k):
 
 
 exponents = {name: local_exponent(s, top) for name, s in deep.items()}
-decays = {name: eigenvalue_decay(kernel, ka.Sphere(3)) for name, kernel in kernels.items()}
+decays = {name: ka.eigenvalue_decay(kernel, ka.Sphere(3)) for name, kernel in kernels.items()}
 for name, exponent in exponents.items():
     print(f"{name:22s} measured exponent {exponent:.4f}   theory {decays[name]}")
 
@@ -242,7 +239,7 @@ plot.spectrum(everywhere[str(ka.Ball(d))])
 # products of them.
 
 # %%
-blocks = product_kernel("exp(rho1) + exp(rho2) + rho1*rho2/10", [8, 4])
+blocks = ka.product_kernel("exp(rho1) + exp(rho2) + rho1*rho2/10", [8, 4])
 on_blocks = ka.spectrum(blocks, ka.ProductOfSpheres([8, 4]), degree=3)
 on_blocks
 
@@ -251,7 +248,7 @@ on_blocks
 # (the total Hermite degree) with the multiplicity $\binom{k+d-1}{d-1}$.
 
 # %%
-mehler = ka.spectrum(rbf_kernel(4), ka.GaussianInputs(5), degree=40)
+mehler = ka.spectrum(ka.rbf_kernel(4), ka.GaussianInputs(5), degree=40)
 ratios = mehler.eigenvalues[1:] / mehler.eigenvalues[:-1]
 print(f"ratio of neighbours: {ratios.min():.15f} to {ratios.max():.15f}; sum rule: {mehler.level_power.sum():.12f}")
 

@@ -27,13 +27,6 @@ from sklearn.datasets import load_digits
 
 import kernalg as ka
 from kernalg import plot
-from kernalg.learning.critical_level import critical_level_of
-from kernalg.learning.gradient_flow import gradient_flow_curve, optimal_stopping
-from kernalg.learning.optimal_ridge import optimal_ridge
-from kernalg.learning.random_features import random_features_curve
-from kernalg.learning.regression import measured_curve_on_data
-from kernalg.learning.staircase import staircase
-from kernalg.learning.symbolic import eigenlearning_formulas
 
 FAST = bool(os.environ.get("KERNALG_FAST"))
 print("kernalg", ka.__version__)
@@ -107,7 +100,7 @@ wide = {
 plot.learning_curves(wide)
 
 # %%
-steps = staircase(wide["d = 1000"].spectrum, [0, 1, 1, 1], noise=noise)
+steps = ka.staircase(wide["d = 1000"].spectrum, [0, 1, 1, 1], noise=noise)
 steps
 
 # %% [markdown]
@@ -136,7 +129,7 @@ plot.decomposition(by_noise["noise 1"])
 # %%
 near = np.geomspace(400, 4000, 9)
 full = ka.learning_curve(levels, target, n=near, noise=1)
-closed = critical_level_of(levels, 2, target, n=near, noise=1)
+closed = ka.critical_level_of(levels, 2, target, n=near, noise=1)
 for n, a, b in zip(near, full.test_mse, closed.test_mse, strict=True):
     print(f"n = {n:6.0f}   all levels {a:.4f}   degree 2 alone {b:.4f}")
 
@@ -163,7 +156,7 @@ plot.learning_curves(by_ridge, title="One ridge for all n")
 # More data never hurt again (Simon, Karkada, Ghosh and Belkin, 2024), and the descent is single.
 
 # %%
-best = optimal_ridge(levels, target, n=grid, noise=1)
+best = ka.optimal_ridge(levels, target, n=grid, noise=1)
 plot.optimal_ridge(best)
 
 # %% [markdown]
@@ -181,11 +174,11 @@ plot.optimal_ridge(best, quantity="ridge")
 
 # %%
 times = np.geomspace(1e-3, 1e7, 80 if FAST else 200)
-flows = {f"n = {n}": gradient_flow_curve(levels, target, n=n, times=times, noise=1) for n in (50, 300, 1300)}
+flows = {f"n = {n}": ka.gradient_flow_curve(levels, target, n=n, times=times, noise=1) for n in (50, 300, 1300)}
 plot.gradient_flow(flows)
 
 # %%
-stop = optimal_stopping(levels, target, n=[50, 300, 1300], noise=1)
+stop = ka.optimal_stopping(levels, target, n=[50, 300, 1300], noise=1)
 stop
 
 # %% [markdown]
@@ -194,7 +187,7 @@ stop
 # The theory is also there as formulas, to be differentiated and shown. How fast does $\kappa$ grow with the ridge?
 
 # %%
-formulas = eigenlearning_formulas(2)
+formulas = ka.eigenlearning_formulas(2)
 slope = sp.factor(formulas.derivative(formulas.kappa, formulas.delta))
 formulas.equation
 
@@ -210,10 +203,30 @@ slope
 # %%
 features = np.geomspace(10, 1e5, 300)
 with_features = {
-    f"ridge {r:g}": random_features_curve(spectrum, power, n=200, features=features, ridge=r, noise=noise)
+    f"ridge {r:g}": ka.random_features_curve(spectrum, power, n=200, features=features, ridge=r, noise=noise)
     for r in (1e-4, 0.01, 1)
 }
 plot.random_features(with_features)
+
+# %% [markdown]
+# ## A target of your own
+#
+# So far the target was given by its power in every level. `target_power` finds that of a function: a polynomial in the
+# coordinates or a function of the cosine $\rho$ to a fixed point, both from the formula; or a Python function of the
+# rows of an array, from its values at random points, with standard errors.
+
+# %%
+interaction = ka.target_power("x1*x2 + x3", ka.Sphere(dimension), degree=8)
+bump = ka.target_power("exp(10*(rho - 1))", ka.Sphere(dimension), degree=8)
+sampled = ka.target_power(lambda x: x[:, 0] * x[:, 1] + x[:, 2], ka.Sphere(dimension), degree=2)
+sampled
+
+# %%
+own = {
+    name: ka.learning_curve(spectrum, target.power / target.power.sum(), n=np.geomspace(10, 1e5, 200), ridge=ridge)
+    for name, target in (("x1 x2 + x3", interaction), ("exp(10(rho - 1))", bump))
+}
+plot.learning_curves(own, title="Two targets of unit power")
 
 # %% [markdown]
 # ## Real data
@@ -232,7 +245,7 @@ Y = np.eye(10)[labels[:points]] - 0.1
 gram = network.ntk(X)
 population = ka.empirical_spectrum(gram, y=Y)
 digit_sizes = [25, 50, 100, 200] if FAST else [25, 50, 100, 200, 400, 800]
-on_digits = measured_curve_on_data(gram, None, Y, n=digit_sizes, ridge=0.1, draws=4 if FAST else 12, seed=0)
+on_digits = ka.measured_curve_on_data(gram, None, Y, n=digit_sizes, ridge=0.1, draws=4 if FAST else 12, seed=0)
 prediction = ka.learning_curve(population, n=np.geomspace(20, 1.2 * digit_sizes[-1], 100), ridge=0.1)
 plot.learning_curve(prediction, on_digits)
 
@@ -249,7 +262,17 @@ at_sizes.diagnostics
 
 # %% [markdown]
 # Leave-one-out is right everywhere. Cross-validation and the prediction are too optimistic, the more the larger $n$ is
-# against the data set; the ratio says so, and so does the diagnostic that every curve carries.
+# against the data set; the ratio says so, and so does the diagnostic that every curve carries. So on data the ridge is
+# chosen by leave-one-out, which costs one factorization for each:
+
+# %%
+training = np.random.default_rng(0).choice(points, digit_sizes[-1], replace=False)
+G = gram[np.ix_(training, training)]
+by_ridge_on_data = [ka.ridge_estimates(G, Y[training], r) for r in (0.001, 0.01, 0.1, 1, 10)]
+chosen = min(by_ridge_on_data, key=lambda e: e.loo)
+for e in by_ridge_on_data:
+    print(f"ridge {e.ridge:<6g} leave-one-out {e.loo:.4f}   GCV {e.gcv:.4f}   ratio {e.loo_over_gcv:.2f}")
+chosen
 
 # %% [markdown]
 # ## What must hold
@@ -291,5 +314,9 @@ assert abs(with_features["ridge 0.01"].test_mse[-1] / kernel_limit - 1) < 0.01
 assert 150 < features[np.argmax(with_features["ridge 0.0001"].test_mse)] < 250
 assert abs(on_digits.loo.mean[-1] / on_digits.test_mse.mean[-1] - 1) < 0.1
 assert on_digits.loo_over_gcv.mean[-1] > 1.15
+exact = interaction.estimates[:3]
+assert (np.abs(sampled.estimates[:3] - exact) < 5 * sampled.errors[:3] + 1e-12).all()
+assert own["x1 x2 + x3"].test_mse[-1] < 0.05
+assert chosen.loo == min(e.loo for e in by_ridge_on_data) and chosen.loo_over_gcv > 1.05
 assert any(message.kind == "finite population" for message in at_sizes.diagnostics.messages)
 print("all assertions hold")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 import kernalg
@@ -249,12 +250,12 @@ def test_kinds_of_kernels_and_their_words(capsys):
 
 
 def test_curve(capsys, tmp_path):
-    ask = ["curve", "relu", "--depth", "1", "-d", "30", "--power", "0,1,1", "--n", "3,30,200", "--noise", "1/10"]
+    ask = ["curve", "relu", "--depth", "1", "-d", "3", "--power", "0,1,1", "--n", "3,30,200", "--noise", "1/10"]
     assert cli.main(ask) == 0
     told = capsys.readouterr()
-    assert "doubtful: n = 3: " in told.err and "modes take part" in told.err
+    assert "doubtful: n = 200: " in told.err and "Compute the spectrum to more levels" in told.err
     assert told.out.splitlines()[2].split()[0] == "n" and len(told.out.splitlines()) == 6
-    s = spectrum(mlp("relu", 1, 2, 0).ntk, Sphere(30), degree=20)
+    s = spectrum(mlp("relu", 1, 2, 0).ntk, Sphere(3), degree=20)
     truth = learning_curve(s, [0, 1, 1], n=[3, 30, 200], noise=0.1)
     assert cli.main([*ask, "--csv", str(tmp_path / "c.csv"), "--json", "-"]) == 0
     assert LearningCurve.from_json(capsys.readouterr().out) == truth
@@ -262,6 +263,28 @@ def test_curve(capsys, tmp_path):
         rows = list(csv.DictReader(file))
     assert [float(row["test_mse"]) for row in rows] == truth.test_mse.tolist()
     assert [float(row["L2"]) for row in rows] == truth.learnabilities[:, 2].tolist()
+
+
+def test_a_target_by_its_formula(capsys):
+    ask = ["curve", "exp(rho)", "--n", "10,100", "--degree", "3", "--json", "-"]
+    assert cli.main([*ask, "-d", "10", "--space", "hypercube", "--target", "x1*x2 + 2*x3"]) == 0
+    told = capsys.readouterr()
+    assert "4 in level 1, 1 in level 2, 0 beyond" in told.err
+    assert LearningCurve.from_json(told.out).power.tolist() == [0, 4, 1, 0, 0]
+    assert cli.main([*ask, "-d", "5", "--target", "rho"]) == 0
+    assert np.allclose(LearningCurve.from_json(capsys.readouterr().out).power, [0, 0.2, 0, 0, 0], atol=1e-15)
+    for space, kind in (("ball", "formula"), ("gaussian", "rbf")):
+        question = ["curve", "4" if kind == "rbf" else "exp(rho)", "--kind", kind, "--space", space, "-d", "5"]
+        assert cli.main([*question, "--n", "10", "--target", "x1"]) == 2
+        assert "--target is for the sphere" in capsys.readouterr().err
+
+
+def test_every_mistake_is_one_line(capsys):
+    for question in (["curve", "relu", "-d", "3", "--n", "3"], ["spectrum", "relu", "--space", "donut"], ["spectra"]):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(question)
+        told = capsys.readouterr().err
+        assert stop.value.code == 2 and told.startswith("kernalg: error: ") and told.count("\n") == 1
 
 
 def test_the_best_ridge(capsys, tmp_path):

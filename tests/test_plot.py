@@ -111,7 +111,36 @@ def test_zeros_are_marked_and_the_slope_is_the_one_asked():
 
 
 def test_a_png_has_the_signature_of_one():
-    assert plot.png(plot.staircase, CURVE).startswith(b"\x89PNG")
+    assert plot.png(plot.staircase, CURVE, levels=2).startswith(b"\x89PNG")
+
+
+def test_levels_with_a_radial_index_are_compared_by_degree():
+    sphere = Spectrum([0.5, 0.01], [1, 5])
+    ax = plot.spectra({"ball": RADIAL, "sphere": sphere}, Figure().add_subplot())
+    ball = ax.get_lines()[0].get_xydata()
+    best = [max(v for i, v in enumerate(RADIAL.eigenvalues) if RADIAL.label(i).startswith(f"({k},")) for k in range(5)]
+    assert ax.get_xlabel() == "degree k" and ball[:, 0].tolist() == [0, 1, 2, 3, 4] and ball[:, 1].tolist() == best
+    ax = plot.spectra({"ball": RADIAL}, Figure().add_subplot(), quantity="level power")
+    assert np.isclose(ax.get_lines()[0].get_ydata().sum(), RADIAL.level_power.sum())
+
+
+def test_where_no_ridge_helps_there_is_no_line():
+    best = optimal_ridge(Spectrum([0.5, 0.1], [1, 30], trace=5.0), [0, 1], n=[5, 10, 20], noise=0.01)
+    assert (best.ridge == 0).all()
+    ax = plot.optimal_ridge(best, Figure().add_subplot(), quantity="ridge")
+    lines = {line.get_label(): line.get_xydata() for line in ax.get_lines()}
+    assert np.isnan(lines["best ridge"][:, 1]).all() and lines["0: no ridge helps"][:, 0].tolist() == [5, 10, 20]
+
+
+def test_no_training_error_below_the_picture():
+    curve = learning_curve(Spectrum([0.5, 0.1], [1, 30]), [1, 1], n=np.geomspace(1, 29, 40), ridge=1e-6)
+    ax = plot.decomposition(curve, Figure().add_subplot())
+    assert curve.train_mse.max() > 0 and "training error" not in [line.get_label() for line in ax.get_lines()]
+
+
+def test_the_power_left_over_counts_every_function_of_a_level():
+    ax = plot.target_power(Spectrum([0.5, 0.01], [1, 50], target_power=[1, 1]), Figure().add_subplot())
+    assert np.allclose(ax.get_lines()[0].get_xydata(), [[1, 50], [51, 0]])
 
 
 def test_colours_survive_grey_scale():

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from kernalg import __version__
 from kernalg.cli import activations, cache, curve, dual, spectrum, tour
+from kernalg.cli.command import Parser
 from kernalg.errors import InternalError, KernalgError
 
 _MISTAKE, _BUG, _INTERRUPTED, _BROKEN_PIPE = 2, 1, 130, 141
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="kernalg", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"kernalg {__version__}")

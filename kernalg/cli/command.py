@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import NoReturn
 
 Commands = argparse._SubParsersAction  # of argparse, which has no public name for it
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all errors of the command line; commands made of it do the same."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"kernalg: error: {message} ({self.prog} --help shows what is understood)\n")
+
 
 PHI = 'a name ("kernalg activations" lists them) or a formula in x, such as "x*(1+erf(x/sqrt(2)))/2"'
 

@@ -43,6 +43,8 @@ standard error stream says so.
 examples:
   kernalg curve relu -d 50 --power 0,1,1 --n 10:10000:50
   kernalg curve relu -d 30 --power 0,1,1 --n 30,200,800 --ridge 0.01 --noise 0.1
+  kernalg curve relu -d 30 --target "x1*x2 + x3" --n 10:10000:50
+  kernalg curve relu -d 30 --target "exp(3*rho)" --n 10:10000:50
   kernalg curve relu -d 30 --power 0,1,1 --n 30:300:50 --noise 0.1 --simulate 20 --png agreement.png
   kernalg curve "rho/(1-rho/40)" -d 50 --power 0,1,1,1 --n 10:100000:60 --noise 1 --ridge optimal
   kernalg curve "exp(rho)" --space cube -d 14 --power 0,1,1 --n 10:3000:100 --png cube.png --csv cube.csv""",
@@ -51,12 +53,18 @@ examples:
     add_kernel(parser)
     add_space(parser)
     problem = parser.add_argument_group("learning problem")
-    problem.add_argument(
+    target = problem.add_mutually_exclusive_group(required=True)
+    target.add_argument(
         "--power",
-        required=True,
         metavar="P,P,...",
         help="of the target in every level (sums of squared coefficients), in the order that kernalg spectrum prints, "
         "zero in the levels after",
+    )
+    target.add_argument(
+        "--target",
+        metavar="FORMULA",
+        help="the target itself, on sphere, circle and cube: a polynomial in the coordinates x1, x2, ..., or a "
+        "function of rho, the cosine to a fixed point; its power in every level is computed",
     )
     problem.add_argument(
         "--n",
@@ -94,7 +102,8 @@ def run(arguments: argparse.Namespace) -> None:
     from kernalg.learning.eigenlearning import learning_curve
 
     check_outputs(arguments)
-    power, n = numbers("--power", arguments.power), sizes("--n", arguments.n)
+    power = None if arguments.power is None else numbers("--power", arguments.power)
+    n = sizes("--n", arguments.n)
     ridge = None if arguments.ridge == _OPTIMAL else number("--ridge", arguments.ridge)
     noise = number("--noise", arguments.noise)
     simulated = _experiment_sizes(arguments, n)
@@ -102,6 +111,8 @@ def run(arguments: argparse.Namespace) -> None:
     space = space_of(arguments)
     K, words = kernel_of(arguments)
     s = spectrum_of(arguments, K, space)
+    if power is None:
+        power = _power_of_target(arguments, s)
     if ridge is None:
         _best(arguments, s, words, power=power, n=n, noise=noise)
         return
@@ -134,6 +145,23 @@ def run(arguments: argparse.Namespace) -> None:
         json=simulation.to_json,
         png=lambda: _picture("learning_curve", curve, simulation),
     )
+
+
+def _power_of_target(arguments: argparse.Namespace, s: Spectrum) -> list[float]:
+    """Of --target in the levels of the spectrum and beyond; said, so that the next question may start from it."""
+    from kernalg.learning.targets import target_power
+    from kernalg.spectrum.spaces import Hypercube, Sphere
+
+    # Elsewhere the eigenfunctions depend on the kernel: a polynomial of degree 2 is not of level 2.
+    if not isinstance(s.space, Sphere | Hypercube):
+        raise DomainError(
+            f"--target is for the sphere, the circle and the cube, not for --space {arguments.space}: give --power, "
+            "for the levels that kernalg spectrum prints"
+        )
+    found = target_power(arguments.target, s.space, len(s) - 1).power
+    told = ", ".join(f"{p:.6g} in level {i}" for i, p in enumerate(found[:-1]) if p > 0)
+    print(f"kernalg: power of the target: {told or 'none in the levels'}, {found[-1]:.3g} beyond", file=sys.stderr)
+    return [float(p) for p in found]
 
 
 def _experiment_sizes(arguments: argparse.Namespace, n: FloatArray) -> list[int]:

@@ -43,6 +43,7 @@ def add_space(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("inputs")
     group.add_argument(
         "--space",
+        type=lambda name: "cube" if name == "hypercube" else name,
         choices=tuple(_SPACES),
         default="sphere",
         help="sphere: |x|^2 = d; circle: the sphere in 2 dimensions; cube: {-1,1}^d; gaussian: independent N(0, 1) "

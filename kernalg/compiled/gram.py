@@ -3,9 +3,9 @@
 In stripes of rows: one BLAS product, turned into kernel entries in place. The matrix of X against itself is computed
 below the diagonal and mirrored; its diagonal comes from one-variable formulas, bit for bit what `diagonal` returns.
 
-Two routes lead from inner products to entries: a table of polynomials in the cosine, whose cost does not depend on
-the depth (`profile_route`), where the rows or the activations allow it, and else the layer recursion for every entry
-(`recursion_route`).
+Three routes lead from inner products to entries: a table of polynomials in the cosine, whose cost does not depend on
+the depth (`profile_route`), where the rows or the activations allow it, and else the layer recursion for every entry,
+by formulas (`recursion_route`) or by Hermite series where there are none (`series_route`).
 
 The compiled functions are serial and release the interpreter lock; Python threads take whole stripes, with BLAS in one
 thread. So no Numba threading layer is involved: any thread may call, forked processes may too, and the bits of the
@@ -23,10 +23,11 @@ import numpy as np
 
 from kernalg.compiled.gram_source import gram_text
 from kernalg.compiled.inputs import FloatArray, data_matrix, data_pair, output_matrix, result_type
-from kernalg.compiled.layer_program import DualStep, LayerProgram
+from kernalg.compiled.layer_program import DenseStep, LayerProgram, SeriesStep
 from kernalg.compiled.memory import check_result_fits
 from kernalg.compiled.profile_route import ProfileRoute, loops
 from kernalg.compiled.recursion_route import RecursionRoute
+from kernalg.compiled.series_route import SeriesRoute
 from kernalg.compiled.threads import Share, serial_blas, threads
 from kernalg.errors import DomainError, NoClosedForm
 
@@ -34,6 +35,8 @@ _CHUNK_ROWS = 32
 _STRIPE = 256
 _THREADED_ENTRIES = 20_000
 _ROUNDED_ROWS = 512
+# Entries times layers. A table of a dual without a formula takes seconds to minutes, a step by series some 30 ns.
+_WORTH_A_TABLE = 10**9
 # Rows are on one sphere when their squared norms differ by less than this share: the rounding of a normalisation.
 _ONE_SPHERE = 4e-15
 
@@ -44,7 +47,7 @@ def compile_program(program: LayerProgram) -> CompiledProgram:
     Examples
     --------
     >>> import numpy as np, sympy as sp
-    >>> from kernalg.compiled.layer_program import DenseStep
+    >>> from kernalg.compiled.layer_program import DenseStep, DualStep
     >>> from kernalg.symbols import c, q1
     >>> linear = DualStep(c, sp.S(1), q1, sp.S(1), -q1, sp.S(1), label="x")
     >>> program = LayerProgram((DenseStep(sp.S(2), sp.S(0)), linear, DenseStep(sp.S(1), sp.S(0))))
@@ -68,7 +71,7 @@ class CompiledProgram:
     def __repr__(self) -> str:
         if self.program.steps is None:
             return "CompiledProgram(tables on spheres)"
-        labels = [step.label for step in self.program.steps if isinstance(step, DualStep)]
+        labels = [step.label for step in self.program.steps if not isinstance(step, DenseStep)]
         return f"CompiledProgram({len(self.program.steps)} steps: {', '.join(labels) or 'linear'})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -123,21 +126,25 @@ class CompiledProgram:
 
     @property
     def source(self) -> str:
-        """Text of the generated float64 module of the layer recursion."""
-        return gram_text(self._recursion.formulas)
+        """Text of the generated float64 module of the layer recursion; nothing is generated for Hermite series."""
+        return gram_text(self._recursion.formulas) if isinstance(self._recursion, RecursionRoute) else ""
 
     # -- work -----------------------------------------------------------------------------------
 
     @cached_property
-    def _recursion(self) -> RecursionRoute:
+    def _recursion(self) -> RecursionRoute | SeriesRoute:
         if self.program.steps is None:
             raise NoClosedForm(
-                "the dual of one of the activations has no formula in float64, so that this network has Gram matrices "
-                "of rows of equal norm only: scale them, for instance X * sqrt(d) / norm(X, axis=1, keepdims=True). "
-                "Close relatives with formulas: erf for tanh and arctan, sigmoid_like for the sigmoid, smoothed_relu "
-                "for softplus, gelu for SiLU and Mish"
+                "the dual of one of the activations has no formula in float64, and one of them breaks at other places "
+                "than 0, so that this network has Gram matrices of rows of equal norm only: scale them, for instance "
+                "X * sqrt(d) / norm(X, axis=1, keepdims=True)"
             )
-        return RecursionRoute(self.program.steps)
+        return self._series or RecursionRoute(self.program.steps)
+
+    @cached_property
+    def _series(self) -> SeriesRoute | None:
+        steps = self.program.steps or ()
+        return SeriesRoute(steps) if any(isinstance(step, SeriesStep) for step in steps) else None
 
     def _inputs(self, X: Any, Y: Any) -> tuple[FloatArray, FloatArray | None, tuple[int, int]]:
         left, right = data_pair(X, Y)
@@ -149,10 +156,14 @@ class CompiledProgram:
         if spheres is None:
             return None
         lowest = min(left.min(), right.min())
+        series = self._series
         if spheres.power is not None and (spheres.power > 0 or lowest > 0):
             variance, power = Fraction(1), spheres.power
         elif lowest > 0 and max(left.max(), right.max()) <= lowest * (1 + _ONE_SPHERE):
             variance, power = _fraction(float(np.median(left)) / dimension), 0.0
+            few = series is not None and left.size * right.size * series.depth < _WORTH_A_TABLE
+            if few and series is not None and series.reaches(float(variance), dimension):
+                return None
         else:
             return None
         table = spheres.table(variance)
@@ -202,13 +213,26 @@ class Prepared:
     Against themselves `right` is `left`.
     """
 
-    route: ProfileRoute | RecursionRoute
+    route: ProfileRoute | RecursionRoute | SeriesRoute
     left: Any
     right: Any
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.left.X.shape[0], self.right.X.shape[0]
+
+    @property
+    def error(self) -> tuple[float, float] | None:
+        """The error to be expected of the NNGP kernel and of the NTK, as shares of the diagonal, where it is known.
+
+        Measured for a table; for Hermite series what Parseval's sum misses and the rounding of the inputs, carried
+        through the layers. None for formulas.
+        """
+        if isinstance(self.route, ProfileRoute):
+            return float(self.route.table.error[0]), float(self.route.table.error[1])
+        if isinstance(self.route, SeriesRoute):
+            return max(self.left.error[0], self.right.error[0]), max(self.left.error[1], self.right.error[1])
+        return None
 
     def swapped(self) -> Prepared:
         """The transpose."""
@@ -275,7 +299,9 @@ def _by_profile(share: Share, route: ProfileRoute, left: Any, right: Any, K: Any
     share(stripe, _stripes(left.X.shape[0]))
 
 
-def _by_recursion(share: Share, route: RecursionRoute, left: Any, right: Any, K: Any, T: Any, lower: bool) -> None:
+def _by_recursion(
+    share: Share, route: RecursionRoute | SeriesRoute, left: Any, right: Any, K: Any, T: Any, lower: bool
+) -> None:
     """A kernel that is not asked for is kept for one stripe."""
     n, m = left.X.shape[0], right.X.shape[0]
 

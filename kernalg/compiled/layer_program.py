@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
 import sympy as sp
 
+from kernalg.compiled.inputs import FloatArray
 from kernalg.compiled.profile_table import ProfileTable
 
 
@@ -37,6 +39,20 @@ class DualStep:
     label: str = "dual"
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesStep:
+    """The same step for an activation whose dual has no formula: sum_k a_k(q1) a_k(q2) rho^k.
+
+    `functions` gives phi and phi' on float64 arrays; at 0.0 and -0.0 the limits from the right and from the left.
+    `parity` is 1 for an even phi, -1 for an odd one, else 0. `breaks` says that phi or a derivative jumps at 0.
+    """
+
+    functions: Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+    parity: int
+    label: str = "phi"
+    breaks: bool = False
+
+
 class SphereTables(Protocol):
     """Where the tables of the kernel on spheres come from."""
 
@@ -52,8 +68,9 @@ class SphereTables(Protocol):
 class LayerProgram:
     """Steps from the input (K = x.x'/d, T = 0) to the readout, and the same network's tables on spheres.
 
-    `steps` is None when a dual has no formula: then rows on one sphere are all that can be computed.
+    The activations are all `DualStep` or all `SeriesStep`. `steps` is None when neither is possible: then rows on one
+    sphere are all that can be computed.
     """
 
-    steps: tuple[DenseStep | DualStep, ...] | None
+    steps: tuple[DenseStep | DualStep | SeriesStep, ...] | None
     spheres: SphereTables | None = None

@@ -15,15 +15,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from kernalg.compiled.gram import CompiledProgram, Prepared
 from kernalg.compiled.gram_source import BLOCK
-from kernalg.compiled.inputs import FloatArray, data_pair
-from kernalg.compiled.threads import in_order, serial
+from kernalg.compiled.inputs import FloatArray
+from kernalg.compiled.threads import Share, in_order, serial
 from kernalg.errors import DomainError
 from kernalg.progress import Report, reporter
 
@@ -31,12 +30,33 @@ Progress = Report | bool | None
 
 # Rows and columns of a tile: 8 MB of entries.
 TILE = 8 * BLOCK
+_TITLES = {"nngp": "NNGP", "ntk": "NTK", "formula": "kernel"}
 _SILENT_SECONDS = 2.0
 _REPORT_SECONDS = 0.5
 
 
+class Tiled(Protocol):
+    """A matrix whose tiles are computed one by one, as `gram.Prepared` does.
+
+    `left` and `right` are one object for X against itself; they hold the diagonals `K` and `T`.
+    """
+
+    @property
+    def left(self) -> Any: ...
+
+    @property
+    def right(self) -> Any: ...
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    def swapped(self) -> Tiled: ...
+
+    def tile(self, rows: range, columns: range, K: FloatArray | None, T: FloatArray | None, share: Share) -> None: ...
+
+
 class KernelOperator(LinearOperator):
-    """K(X, Y) of shape (n, m) as a `scipy.sparse.linalg.LinearOperator`; made by `Kernel.operator`.
+    """K(X, Y) of shape (n, m) as a `scipy.sparse.linalg.LinearOperator`; made by ``K.operator``.
 
     One product with a matrix of k columns computes every entry of the kernel once, whatever k is; so few products with
     many columns are the way to use it. The rows are prepared once. Beyond them the memory needed is a few tiles of
@@ -46,11 +66,7 @@ class KernelOperator(LinearOperator):
     in use.
     """
 
-    def __init__(self, program: CompiledProgram, kind: str, X: Any, Y: Any = None, progress: Progress = None) -> None:
-        prepared = program.prepare(*data_pair(X, Y), with_ntk=kind == "ntk")
-        self._setup(prepared, kind, progress)
-
-    def _setup(self, prepared: Prepared, kind: str, progress: Progress) -> None:
+    def __init__(self, prepared: Tiled, kind: str, progress: Progress = None) -> None:
         super().__init__(np.dtype(np.float64), prepared.shape)
         self._prepared = prepared
         self._kind = kind
@@ -71,9 +87,7 @@ class KernelOperator(LinearOperator):
     def _adjoint(self) -> KernelOperator:
         if self.symmetric:
             return self
-        swapped: KernelOperator = object.__new__(KernelOperator)
-        swapped._setup(self._prepared.swapped(), self._kind, self._progress)
-        return swapped
+        return KernelOperator(self._prepared.swapped(), self._kind, self._progress)
 
     def _transpose(self) -> KernelOperator:
         return self._adjoint()
@@ -116,7 +130,7 @@ class KernelOperator(LinearOperator):
 
     def __repr__(self) -> str:
         n, m = self.shape
-        return f"<{n} x {m} operator of the {self._kind.upper()}, never stored>"
+        return f"<{n} x {m} operator of the {_TITLES[self._kind]}, never stored>"
 
 
 def _tiles(n: int, m: int, symmetric: bool) -> Iterator[tuple[range, range]]:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from kernalg.compiled.cache import load
 from kernalg.compiled.gram_source import BLOCK, feature_width, gram_text, refine_text
 from kernalg.compiled.inputs import FloatArray
-from kernalg.compiled.layer_program import DenseStep, DualStep
+from kernalg.compiled.layer_program import DenseStep, DualStep, SeriesStep
 from kernalg.compiled.source import double_double
-from kernalg.errors import DomainError
+from kernalg.errors import DomainError, InternalError
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class RecursionRows:
 class RecursionRoute:
     """The layers as formulas and numbers. Nothing is generated or compiled before the first rows."""
 
-    def __init__(self, steps: Sequence[DenseStep | DualStep]) -> None:
+    def __init__(self, steps: Sequence[DenseStep | DualStep | SeriesStep]) -> None:
         formulas: list[DualStep] = []
         kinds: list[int] = []
         weights: list[tuple[sp.Expr, sp.Expr, int]] = []
@@ -61,6 +61,8 @@ class RecursionRoute:
                     weights.append(pending)
                 pending = (step.w_var, step.b_var, 1)
                 continue
+            if isinstance(step, SeriesStep):
+                raise InternalError(f"the recursion by formulas was given {step.label}, which has none")
             if step not in formulas:
                 formulas.append(step)
             kinds.append(formulas.index(step))
@@ -148,10 +150,8 @@ class RecursionRoute:
         with_ntk: bool,
     ) -> None:
         """Compute the entries of the rows from `first` on that are not finite again."""
-        wrong = ~(np.isfinite(K) & (np.isfinite(T) | (not with_ntk)))
-        if lower:
-            wrong &= np.arange(K.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
-        rows, columns = (np.ascontiguousarray(index) for index in np.nonzero(wrong))
+        wrong = np.nonzero(unfinished(K, T, first, lower, with_ntk))
+        rows, columns = (np.ascontiguousarray(index) for index in wrong)
         nngp, ntk = np.empty(rows.size), np.empty(rows.size)
         rows += first
         self._refine_module.refine(
@@ -200,3 +200,11 @@ def _refine_module(formulas: tuple[DualStep, ...]) -> ModuleType:
 @lru_cache(maxsize=64)
 def _width(step: DualStep) -> int:
     return feature_width(step)
+
+
+def unfinished(K: FloatArray, T: FloatArray, first: int, lower: bool, with_ntk: bool) -> NDArray[np.bool_]:
+    """The entries that came out not finite, of rows from `first` on; of the lower triangle alone if `lower`."""
+    wrong: NDArray[np.bool_] = ~(np.isfinite(K) & (np.isfinite(T) | (not with_ntk)))
+    if lower:
+        wrong &= np.arange(K.shape[1]) < np.arange(first, first + K.shape[0])[:, None]
+    return wrong

@@ -66,7 +66,7 @@ def ridge_estimates(K: ArrayLike, y: ArrayLike, ridge: float) -> RidgeEstimates:
     Parameters
     ----------
     K : (n, n) array_like
-        Gram matrix of the training inputs.
+        Gram matrix of the training inputs, K(X).
     y : (n,) or (n, outputs) array_like
         Training labels.
     ridge : float
@@ -75,6 +75,7 @@ def ridge_estimates(K: ArrayLike, y: ArrayLike, ridge: float) -> RidgeEstimates:
     Returns
     -------
     RidgeEstimates
+        Among several ridges, the best is the one of smallest `loo`.
 
     Raises
     ------
@@ -86,15 +87,21 @@ def ridge_estimates(K: ArrayLike, y: ArrayLike, ridge: float) -> RidgeEstimates:
     >>> e = ridge_estimates([[2.0, 1.0], [1.0, 2.0]], [1.0, -1.0], ridge=1.0)
     >>> e.loo, round(e.train_mse, 12)
     (1.777777777777..., 0.25)
+    >>> min((0.1, 1.0, 10.0), key=lambda ridge: ridge_estimates([[2.0, 1.0], [1.0, 2.0]], [1.0, -1.0], ridge).loo)
+    10.0
     """
     return solve_with_estimates(K, y, ridge)[1]
 
 
 def solve_with_estimates(K: ArrayLike, y: ArrayLike, ridge: float) -> tuple[FloatArray, RidgeEstimates]:
     """The coefficients alpha = (K + ridge)^-1 y, of shape (n, outputs), and the estimates of `ridge_estimates`."""
+    if callable(K):
+        raise DomainError("K is a kernel, and the Gram matrix of the training inputs is needed: give K(X)")
     gram = gram_matrix(K)
     n = len(gram)
     labels = targets(y, n)
+    if np.ndim(ridge) > 0:
+        raise DomainError("ridge is one number: for several, call once for each and compare .loo")
     ridge = real_number("ridge", ridge, minimum=0.0)
     factor = cholesky(gram, ridge)
     if factor is None:

@@ -218,13 +218,46 @@ def gradient_flow_curve(
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OptimalStopping:
     """When to stop: per number of samples `n`, the best `time` (inf: never) and the `test_mse` there."""
 
     n: FloatArray
     time: FloatArray
     test_mse: FloatArray
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, OptimalStopping):
+            return NotImplemented
+        return self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        rows = zip(self.n, self.time, self.test_mse, strict=True)
+        return ["n", "best time", "test_mse"], [[f"{n:.10g}", f"{t:.6g}", f"{e:.6g}"] for n, t, e in rows]
+
+    def __repr__(self) -> str:
+        return "\n".join(["Optimal stopping (inf: train to the end)", text_table(*self._table())])
+
+    def _repr_html_(self) -> str:
+        return f"<p>Optimal stopping (inf: train to the end)</p>{html_table(*self._table())}"
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` turns back into an equal OptimalStopping."""
+        return record_to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> OptimalStopping:
+        """The OptimalStopping that `to_json` wrote; DomainError if the text is no such JSON object."""
+        return record_from_json(cls, text)
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame indexed by n; MissingExtra without pandas."""
+        pandas = import_pandas()
+        columns = {"time": self.time, "test_mse": self.test_mse}
+        return pandas.DataFrame(columns, index=pandas.Index(self.n, name="n"))
 
 
 def optimal_stopping(

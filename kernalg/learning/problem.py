@@ -59,8 +59,16 @@ def learning_problem(
     noise = real_number("noise", noise, minimum=0.0)
     if power is None:
         if spectrum.target_power is None:
-            raise DomainError("no target: give power=[…], one entry per level, or a spectrum with target_power")
+            raise DomainError(
+                "no target: give power=[…], one entry per level, target_power(function, space, degree).power, or the "
+                "spectrum of data with targets, empirical_spectrum(K, X, y)"
+            )
         power = spectrum.target_power
+    if np.ndim(power) == 0:
+        raise DomainError(
+            f"power is a {type(power).__name__}: give one number per level, as in [0, 1, 1]; of a target function, "
+            "target_power(function, space, degree).power"
+        )
     target = np.array(real_vector("power", power, minimum=0.0))
     target = np.append(target, np.zeros(max(len(spectrum) - len(target), 0)))
     target.flags.writeable = False

@@ -39,10 +39,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kernalg.checks import FloatArray, real_array, real_number
-from kernalg.errors import DomainError, InternalError
+from kernalg.errors import DomainError
 from kernalg.learning.kappa import at_kappa
 from kernalg.learning.problem import learning_problem
 from kernalg.learning.records import frozen, record_from_json, record_to_json
+from kernalg.learning.sorted_levels import Rest, solve, sorted_levels, upper_shift
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
@@ -50,9 +51,6 @@ _PER_POINT = (
     "features", "kappa", "gamma", "overfitting", "test_mse", "excess_mse", "train_mse", "bias", "feature_variance",
     "variance",
 )  # fmt: skip
-# Entries (points x levels) worked on at a time: the block and its temporaries stay in cache.
-_BLOCK = 30_000
-_HUGE = 10**308
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -250,113 +248,48 @@ def _solve(
 
     .. math:: s(s+d) = e, \qquad s = \frac{2e}{d+\sqrt{d^2+4e}}, \qquad z(\gamma) + s(\gamma) = p.
 
-    s falls with gamma, with a logarithmic slope between -1 and -1/2, so the last equation has one root and is solved
-    like that of kernel regression (`solve_kappa`): J being the number of eigenvalues above the root, and
-    :math:`C_J` that of their modes,
-
-    .. math:: \sum_{i>J} m_i L_i + T/\gamma + s + (C_J - p) = \sum_{i\le J} m_i(1-L_i)
-
-    has no negative term but :math:`C_J - p`, which is added to its side; T is the trace beyond the levels.
+    s falls with gamma, with a logarithmic slope between -1 and -1/2: with the trace T beyond the levels, T/gamma + s is
+    a rest as `sorted_levels.solve` wants it.
 
     gamma is inf at p = 0, and 0 if p >= rank and there is neither ridge nor T.
     """
-    log_values = spectrum.log_eigenvalues
-    order = np.argsort(-log_values, kind="stable")
-    order = order[log_values[order] > -math.inf]
-    powers = spectrum.level_power[order]
-    modes = np.array([float(min(spectrum.multiplicities[i], _HUGE)) for i in order])
-    # Cumulative mode numbers as unevaluated sums high + low, exact to 106 bits: C_J - p loses nothing.
-    high, low = np.zeros(len(order) + 1), np.zeros(len(order) + 1)
-    total = 0
-    for position, i in enumerate(order, start=1):
-        total += spectrum.multiplicities[i]
-        high[position] = float(min(total, _HUGE))
-        low[position] = float(min(total, _HUGE) - int(high[position]))
-
+    levels = sorted_levels(spectrum)
     p = np.minimum(n, k)
     gamma, spare = np.full(len(p), math.inf), np.zeros(len(p))
-    interpolates = ((high[-1] - p) + low[-1] <= 0) & (ridge == 0) & (tail == 0) & (p > 0)
+    beyond = levels.beyond_rank(p)
+    interpolates = (beyond >= 0) & (ridge == 0) & (tail == 0) & (p > 0)
     gamma[interpolates] = 0.0
-    spare[interpolates] = ((p - high[-1]) - low[-1])[interpolates]
+    spare[interpolates] = beyond[interpolates]
     todo = np.flatnonzero((p > 0) & ~interpolates)
-    step = max(1, _BLOCK // max(len(order), 1))
-    for start in range(0, len(todo), step):
-        block = todo[start : start + step]
-        # gamma <= 2 (trace + T)/p + 4 delta/n, put near the upper end of float64 by a power of two.
-        top = math.log2(math.fsum(powers) + tail + ridge) - min(math.log2(p[block].min()), 0.0)
-        shift = 1000 - math.ceil(top)
-        scaled, spare[block] = _solve_block(
-            np.exp2(log_values[order] / math.log(2) + shift) if spectrum.exact is not None
-            else np.ldexp(np.maximum(spectrum.eigenvalues[order], 0.0), shift),
-            np.ldexp(powers, shift), modes, high, low, n[block], k[block],
-            math.ldexp(ridge, shift), math.ldexp(tail, shift),
-        )  # fmt: skip
+    trace = math.fsum(levels.powers) + tail
+    for start in range(0, len(todo), levels.block()):
+        block = todo[start : start + levels.block()]
+        shift = upper_shift(trace + ridge, p[block])
+        scaled_ridge, scaled_tail = math.ldexp(ridge, shift), math.ldexp(tail, shift)
+        left = _features_left(n[block], k[block], scaled_ridge)
+
+        def rest(at: FloatArray, left: Rest = left, tail: float = scaled_tail) -> tuple[FloatArray, FloatArray]:
+            s, slope = left(at)
+            return tail / at + s, tail / at + slope
+
+        # z >= p/2 or s >= p/2, and s(s+d) <= n k: hence these ends.
+        highest = 2 * (math.ldexp(trace, shift) / p[block]) + 4 * (scaled_ridge / n[block])
+        lowest = np.maximum(scaled_ridge / n[block], scaled_tail / p[block])
+        scaled, _ = solve(levels.scaled(shift), p[block], rest, lowest, highest)
+        spare[block] = left(scaled)[0]
         gamma[block] = np.ldexp(scaled, -shift)
     return gamma, spare
 
 
-def _solve_block(
-    values: FloatArray, powers: FloatArray, modes: FloatArray, high: FloatArray, low: FloatArray,
-    n: FloatArray, k: FloatArray, ridge: float, tail: float,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """`_solve` for eigenvalues in decreasing order and points with a root in (0, inf)."""
-    count, index = len(values), np.arange(len(values))
-    p, larger = np.minimum(n, k), np.maximum(n, k)
+def _features_left(n: FloatArray, k: FloatArray, ridge: float) -> Rest:
+    """gamma -> s and -ds/dlog(gamma), every ratio relative to max(n, k) so that none overflows."""
+    larger = np.maximum(n, k)
     d, portion = np.abs(n - k) / larger, k / larger
 
     def features_left(gamma: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """s and -ds/dlog(gamma), every ratio relative to max(n, k) so that none overflows."""
-        e = portion * (ridge / gamma)  # k delta/gamma, over max(n, k)
-        root = np.sqrt(d * d + 4 * (e / larger))
-        s = np.where(e > 0, 2 * e / (d + root), 0.0)
-        return s, np.where(e > 0, e / root, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+            e = portion * (ridge / gamma)  # k delta/gamma, over max(n, k)
+            root = np.sqrt(d * d + 4 * (e / larger))
+            return np.where(e > 0, 2 * e / (d + root), 0.0), np.where(e > 0, e / root, 0.0)
 
-    def sides(gamma: FloatArray, inside: Any) -> tuple[FloatArray, ...]:
-        """A, B without C_J - p, and their slopes in log(gamma), both positive."""
-        inverse = 1.0 / (values + gamma[:, None])
-        missing = gamma[:, None] * inverse
-        a = np.where(inside, modes, 0.0) * missing
-        b = np.where(inside, 0.0, powers) * inverse
-        s, slope = features_left(gamma)
-        rest = tail / gamma
-        return (
-            a.sum(axis=1),
-            b.sum(axis=1) + rest + s,
-            np.einsum("ij,ij->i", a, values * inverse),
-            np.einsum("ij,ij->i", b, missing) + rest + slope,
-        )
-
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        # Bisection on J: is the root below eigenvalue `middle`?
-        below, above = np.zeros(len(n), dtype=np.intp), np.full(len(n), count, dtype=np.intp)
-        while (below < above).any():
-            middle = np.minimum((below + above) // 2, max(count - 1, 0))
-            left, right, _, _ = sides(values[middle], index <= middle[:, None])
-            root_below = right - left + ((high[middle + 1] - p) + low[middle + 1]) < 0
-            open_ = below < above
-            below = np.where(open_ & root_below, middle + 1, below)
-            above = np.where(open_ & ~root_below, middle, above)
-
-        inside = index < below[:, None]
-        spare = (high[below] - p) + low[below]
-        padded = np.concatenate([[np.inf], values, [0.0]])
-        # z >= p/2 or s >= p/2, and s(s+d) <= n k: hence these ends. Eigenvalues were tested in rounded arithmetic:
-        # a little slack on both sides.
-        top = np.minimum(padded[below] * 1.001, 2 * ((math.fsum(powers) + tail) / p) + 4 * (ridge / n))
-        bottom = np.maximum(padded[below + 1] * 0.999, np.maximum(ridge / n, tail / p) * 0.999)
-        bottom = np.maximum(bottom, 5e-324)
-        gamma = np.sqrt(bottom) * np.sqrt(top)
-        for _ in range(200):
-            a, b, slope_a, slope_b = sides(gamma, inside)
-            left, right = b + np.maximum(spare, 0.0), a + np.maximum(-spare, 0.0)
-            change = np.log(left / right) / (slope_a / right + slope_b / left)
-            bottom = np.where(left > right, gamma, bottom)
-            top = np.where(left > right, top, gamma)
-            proposal = gamma * np.exp(change)
-            escaped = ~((proposal >= bottom) & (proposal <= top))
-            gamma = np.where(escaped, np.sqrt(bottom) * np.sqrt(top), proposal)
-            if (np.abs(change) < 1e-14).all():
-                break
-        if not (np.abs(change) < 1e-10).all():
-            raise InternalError("the solver of the random feature equations did not converge")
-        return gamma, features_left(gamma)[0]
+    return features_left

@@ -330,7 +330,8 @@ def _sampler(
             "take the Gaussian-feature model, or take a spectrum from spectrum(K, space)"
         )
     if not callable(kernel):
-        raise DomainError(f"kernel={kernel!r}: a kernel that is called as K(X) and K(X, Y) is needed")
+        short = f"a {type(kernel).__name__}" if isinstance(kernel, Spectrum) else repr(kernel)
+        raise DomainError(f"kernel={short}: a kernel that is called as K(X) and K(X, Y) is needed")
     if callable(target) and not isinstance(target, sp.Basic):
         name = getattr(target, "__name__", type(target).__name__)
         return (

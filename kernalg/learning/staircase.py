@@ -18,6 +18,7 @@ import html
 import json
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,7 +30,7 @@ from kernalg.learning.kappa import at_kappa
 from kernalg.learning.problem import learning_problem
 from kernalg.learning.records import plain
 from kernalg.spectrum.spectrum import Spectrum
-from kernalg.spectrum.tables import html_table, text_table
+from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
 # Values of log kappa per plateau at which the error is compared with its height: 8 per unit at least, as the error
 # varies with log kappa on the scale of 1.
@@ -112,6 +113,20 @@ class Staircase:
             return cls(tuple(plateaus), float(data["tolerance"]))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise DomainError(f"not the JSON of a Staircase, as to_json writes it: {error}") from error
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame, one row per plateau; MissingExtra without pandas."""
+        pandas = import_pandas()
+        holds = [p.holds or (math.nan, math.nan) for p in self.plateaus]
+        columns = {
+            "learned": [", ".join(p.learned) for p in self.plateaus],
+            "height": self.heights,
+            "after": [p.after for p in self.plateaus],
+            "before": [p.before for p in self.plateaus],
+            "holds_from": [low for low, _ in holds],
+            "holds_to": [high for _, high in holds],
+        }
+        return pandas.DataFrame(columns)
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         rows = []

@@ -171,7 +171,20 @@ class EigenlearningFormulas:
 
 
 def eigenlearning_formulas(levels: int, *, tail: bool = False) -> EigenlearningFormulas:
-    """The eigenlearning equations for `levels` levels; with `tail`, a symbol tau adds to the ridge in kappa.
+    """The eigenlearning equations for `levels` levels, as SymPy expressions.
+
+    Parameters
+    ----------
+    levels : int
+        How many; their symbols are `.eigenvalues`, `.multiplicities` and `.powers` of the result.
+    tail : bool
+        A symbol tau adds to the ridge in kappa: the eigenvalues beyond the levels.
+
+    Returns
+    -------
+    EigenlearningFormulas
+        ``sympy.latex(f.test_mse)`` is LaTeX; ``f.derivative(f.test_mse, f.delta)`` a total derivative;
+        ``f.evaluate(f.test_mse, f.values(spectrum, power, n=…))`` a number.
 
     Examples
     --------

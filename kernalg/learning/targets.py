@@ -43,6 +43,7 @@ from kernalg.spectrum.spaces import (
     space_from_json,
     space_to_json,
 )
+from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 from kernalg.symbols import rho
 
@@ -81,7 +82,11 @@ class TargetPower:
 
     @property
     def power(self) -> FloatArray:
-        """The estimates without the negative ones: what `learning_curve(…, power=…)` takes, for as many levels."""
+        """The estimates without the negative ones: what `learning_curve(…, power=…)` takes, for as many levels.
+
+        Of estimates from samples those below their errors are noise, which this keeps where it is positive: where
+        `errors` are large take more `samples`, a smaller `degree`, or the target as a formula.
+        """
         return np.maximum(self.estimates, 0.0)
 
     def __eq__(self, other: object) -> bool:
@@ -177,12 +182,14 @@ def target_power(
 
     Examples
     --------
-    >>> target_power("x1*x2 + x3", Hypercube(10), degree=3).power
+    >>> target_power("x1*x2 + x3", Hypercube(10), degree=3).power  # levels 0 to 3, and beyond
     array([0., 1., 1., 0., 0.])
     >>> target_power(lambda X: X[:, 0] * X[:, 1], Hypercube(10), degree=2).power
     array([0., 0., 1., 0.])
     """
     if not isinstance(space, SPACE_TYPES):
+        if isinstance(space, Spectrum):
+            raise DomainError("space is a Spectrum: give its .space")
         raise DomainError(f"space={space!r}: give a space of inputs, as in Sphere(10)")
     degree = whole_number("degree", degree, 0)
     if isinstance(function, str | sp.Expr):

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy as sp
 from flint import acb
 
 from kernalg.compiled.elementwise import elementwise
-from kernalg.compiled.inputs import data_matrix
+from kernalg.compiled.inputs import FloatArray, data_matrix, data_pair
+from kernalg.compiled.threads import Share
 from kernalg.enclosure.balls import ball_function
 from kernalg.errors import DomainError
 from kernalg.formula import exact_number, from_json, parse, read_object, to_json
 from kernalg.network.profile import Profile
 from kernalg.symbols import rho
+
+if TYPE_CHECKING:
+    from kernalg.compiled.operator import KernelOperator, Progress
 
 _ROUNDING = 1e-9
 
@@ -42,12 +46,9 @@ class DotProductKernel:
 
     def __call__(self, X: Any, Y: Any = None) -> np.ndarray:
         """Gram matrix of rows with |x.x'| <= d (on the sphere |x|^2 = d always)."""
-        a = data_matrix(X, "X")
-        b = a if Y is None else data_matrix(Y, "Y")
-        if a.shape[1] != b.shape[1]:
-            raise DomainError(f"X has {a.shape[1]} columns and Y has {b.shape[1]}; the inputs must have one dimension")
-        cosines = a @ b.T / a.shape[1]
-        if Y is None:
+        rows, others = data_pair(X, Y)
+        cosines = rows @ (rows if others is None else others).T / rows.shape[1]
+        if others is None:
             cosines = (cosines + cosines.T) / 2
         return np.asarray(self._at(cosines))
 
@@ -55,6 +56,30 @@ class DotProductKernel:
         """K(x_i, x_i)."""
         rows = data_matrix(X, "X")
         return np.asarray(self._at(np.einsum("ij,ij->i", rows, rows) / rows.shape[1]))
+
+    def operator(self, X: Any, Y: Any = None, *, progress: Progress = None) -> KernelOperator:
+        """The Gram matrix as a SciPy `LinearOperator` that computes its entries anew in every product.
+
+        As `Kernel.operator`: memory does not depend on n, and products have the same bits for any number of threads.
+
+        Examples
+        --------
+        >>> import kernalg as ka, numpy as np
+        >>> K = ka.dot_product_kernel("rho**2")
+        >>> K.operator(np.array([[1.0, 1.0], [1.0, -1.0]])) @ np.array([1.0, 2.0])
+        array([1., 2.])
+        """
+        from kernalg.compiled.operator import KernelOperator
+
+        rows, others = data_pair(X, Y)
+        left = self._prepared_rows(rows)
+        return KernelOperator(
+            _Tiles(self, left, left if others is None else self._prepared_rows(others)), "formula", progress
+        )
+
+    def _prepared_rows(self, rows: FloatArray) -> _Rows:
+        diagonal = self.diag(rows)
+        return _Rows(rows, diagonal, diagonal)
 
     def _at(self, cosines: np.ndarray) -> Any:
         worst = float(np.abs(cosines).max(initial=0.0))
@@ -87,6 +112,37 @@ class DotProductKernel:
 
     def _repr_latex_(self) -> str:
         return rf"$\displaystyle {sp.latex(self.expr)}$"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows and their diagonal, under the names of the two kernels of a network."""
+
+    X: FloatArray
+    K: FloatArray
+    T: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Tiles:
+    """The Gram matrix by tiles, for `KernelOperator`."""
+
+    kernel: DotProductKernel
+    left: _Rows
+    right: _Rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.left.X.shape[0], self.right.X.shape[0]
+
+    def swapped(self) -> _Tiles:
+        return _Tiles(self.kernel, self.right, self.left)
+
+    def tile(self, rows: range, columns: range, K: FloatArray | None, T: FloatArray | None, share: Share) -> None:
+        if K is None:
+            return
+        X, Y = self.left.X[rows.start : rows.stop], self.right.X[columns.start : columns.stop]
+        K[:] = self.kernel(X, None if self.left is self.right and rows == columns else Y)
 
 
 def dot_product_kernel(formula: str | sp.Expr) -> DotProductKernel:

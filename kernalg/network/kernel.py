@@ -14,13 +14,15 @@ from flint import arb
 from kernalg.activation.activation import Activation
 from kernalg.activation.dual import Dual
 from kernalg.compiled.gram import CompiledProgram, compile_program
-from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram
+from kernalg.compiled.inputs import data_pair
+from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram, SeriesStep
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError
 from kernalg.formula import exact_number, read_object
 from kernalg.network.layers import Dense, Layer, Nonlinearity, layers_from_tree, layers_to_tree
 from kernalg.network.profile import Evaluation, Profile
 from kernalg.network.recursion import on_diagonal, on_opposites, on_pair, on_sphere
+from kernalg.network.smooth_function import float64_functions, has_float64_functions
 from kernalg.network.sphere_tables import NetworkSpheres
 from kernalg.symbols import bivariate_normal_cdf
 
@@ -69,8 +71,11 @@ class Kernel:
         Raises
         ------
         DomainError
-            Inputs that are not finite real (n, d) arrays, or a matrix that does not fit in memory: `operator` does
-            without it.
+            Inputs that are not finite real (n, d) arrays; a matrix that does not fit in memory: `operator` does
+            without it; an activation without a closed-form dual on rows where its Hermite series does not give 1e-12
+            of the diagonal (variances far above 100, most of all).
+        NoClosedForm
+            The same, where the activation breaks at other places than 0 and the rows have unequal norms.
         """
         run = self._compiled.ntk if self.kind == "ntk" else self._compiled.nngp
         return run(X, Y, out=out)
@@ -103,7 +108,8 @@ class Kernel:
         """
         from kernalg.compiled.operator import KernelOperator
 
-        return KernelOperator(self._compiled, self.kind, X, Y, progress)
+        prepared = self._compiled.prepare(*data_pair(X, Y), with_ntk=self.kind == "ntk")
+        return KernelOperator(prepared, self.kind, progress)
 
     def nngp_and_ntk(
         self, X: Any, Y: Any = None, *, out: tuple[np.ndarray, np.ndarray] | None = None
@@ -202,12 +208,16 @@ def _has_float64_form(phi: Activation) -> bool:
 @lru_cache(maxsize=64)
 def _program(layers: tuple[Layer, ...]) -> LayerProgram:
     _check(layers)
-    if any(isinstance(layer, Activation) and not _has_float64_form(layer) for layer in layers):
-        return LayerProgram(None, NetworkSpheres(layers))
-    steps: list[DenseStep | DualStep] = []
+    by_series = any(isinstance(layer, Activation) and not _has_float64_form(layer) for layer in layers)
+    steps: list[DenseStep | DualStep | SeriesStep] = []
     for layer in layers:
         if isinstance(layer, Dense):
             steps.append(DenseStep(layer.w_var, layer.b_var))
+        elif by_series:
+            if not isinstance(layer, Activation) or not has_float64_functions(layer):
+                return LayerProgram(None, NetworkSpheres(layers))
+            parity = {"even": 1, "odd": -1, None: 0}[layer.parity]
+            steps.append(SeriesStep(float64_functions(layer), parity, layer.name, bool(layer.breakpoints)))
         else:
             dual, slope = layer.dual, layer.dual.derivative
             same, opposite = (dual.diagonal, slope.diagonal), (dual.antidiagonal, slope.antidiagonal)

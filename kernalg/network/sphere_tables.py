@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -15,10 +18,13 @@ from kernalg.compiled.cache import remember
 from kernalg.compiled.profile_table import ProfileTable
 from kernalg.enclosure.balls import precision
 from kernalg.errors import PrecisionError
-from kernalg.expansion.piecewise import profile_table
+from kernalg.expansion.piecewise import Functions, profile_table
 from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
 from kernalg.network.recursion import on_diagonal, on_opposites
 from kernalg.network.sphere_values import sphere_values
+from kernalg.progress import Display
+
+_SILENT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,11 +73,51 @@ def _table(spheres: NetworkSpheres, variance: Fraction) -> ProfileTable | None:
 
 def _compute(spheres: NetworkSpheres, variance: Fraction) -> dict[str, list[Any]] | None:
     v = arb(fmpq(variance.numerator, variance.denominator))
+    watch = _Watch(f"Table of a kernel of {len(spheres.layers)} layers")
     try:
-        made = profile_table(sphere_values(spheres.layers, v), _ends(spheres.layers, v))
+        ends = _ends(spheres.layers, v)
+        made = profile_table(watch.following(sphere_values(spheres.layers, v)), ends)
     except PrecisionError:
         return None
+    finally:
+        watch.close()
     return made.to_tree()
+
+
+class _Watch:
+    """Progress of a table, on a terminal only and silent for the first seconds: nobody asked for the table by name.
+
+    How many values there will be is not known, for the pieces are halved where they must.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._count = 0
+        self._start = time.perf_counter()
+        self._display = Display() if sys.stderr.isatty() else None
+        self._shown = False
+
+    def following(self, values: Functions) -> Functions:
+        """`values`, counted."""
+
+        def counted(side: int, y: arb) -> Sequence[arb]:
+            found = values(side, y)
+            self._count += 1
+            if time.perf_counter() - self._start >= _SILENT_SECONDS:
+                self._tell(0, " (100 to 300 are usual)")
+            return found
+
+        return counted
+
+    def close(self) -> None:
+        if self._shown:
+            self._tell(1, "")
+
+    def _tell(self, done: int, more: str) -> None:
+        if self._display is not None:
+            elapsed = time.perf_counter() - self._start
+            self._display(done, 1, f"{self._title}: {self._count} values in {elapsed:.0f} s{more}")
+            self._shown = True
 
 
 def _ends(layers: tuple[Layer, ...], variance: arb) -> list[tuple[arb, arb]]:

@@ -8,6 +8,7 @@ import sympy as sp
 
 from kernalg.activation.activation import Activation
 from kernalg.compiled.variance_gradient_source import DualGradient
+from kernalg.errors import NoClosedForm
 from kernalg.gaussian.atoms import from_pieces
 from kernalg.gaussian.expectation import expectation
 from kernalg.gaussian.pieces import Pieces
@@ -27,6 +28,13 @@ def dual_gradient(phi: Activation) -> DualGradient:
         The activation has no closed-form dual.
     """
     dual, slope = phi.dual, phi.dual.derivative
+    if not (dual.has_closed_form and slope.has_closed_form):
+        raise NoClosedForm(
+            f"{phi.name} has no closed-form dual, and so its kernels have no exact derivatives by the variances; "
+            "choose these by cross-validation, or keep them (optimizer=None). Close relatives with "
+            "formulas: erf for tanh and arctan, sigmoid_like for the sigmoid, smoothed_relu for softplus, gelu for "
+            "SiLU and Mish"
+        )
     first = differentiate(phi.pieces)
     k_1, k_2, k_c = _derivatives(dual.expr, phi.pieces)
     s_1, s_2, s_c = _derivatives(slope.expr, first)

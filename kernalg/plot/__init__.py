@@ -3,6 +3,17 @@
 Every function takes the value it draws and, optionally, the Axes to draw into (`ax`), and returns the Axes. The style
 is set for these pictures only; matplotlib's own settings stay as they are. Series differ in marker or line style as
 well as in colour, and the colours differ in lightness: the pictures survive a grey-scale printer.
+
+In a notebook the picture shows itself. To keep it, save the figure, or ask for the bytes of a PNG or SVG file:
+
+>>> import kernalg as ka
+>>> from kernalg import plot
+>>> s = ka.spectrum(ka.dot_product_kernel("exp(rho)"), ka.Sphere(10), degree=8)
+>>> content = plot.png(plot.spectrum, s)  # Path("spectrum.png").write_bytes(content)
+>>> content[1:4]
+b'PNG'
+>>> by_dimension = {f"d = {d}": ka.spectrum(ka.dot_product_kernel("exp(rho)"), ka.Sphere(d), degree=8) for d in (3, 9)}
+>>> picture = plot.svg(plot.spectra, by_dimension, quantity="level power")
 """
 
 from kernalg.plot.of_curves import (

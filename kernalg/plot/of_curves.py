@@ -72,13 +72,16 @@ def decomposition(curve: LearningCurve, ax: Axes | None = None) -> Axes:
         ax.plot(curve.n, curve.test_mse, color=NAVY, linewidth=2.2, label="test error")
         ax.plot(curve.n, curve.bias, color=VERMILION, linestyle=(0, (5, 2)), label="squared bias")
         ax.plot(curve.n, curve.variance, color=SKY, linestyle=(0, (5, 1.5, 1, 1.5)), label="variance")
-        if (curve.train_mse > 0).any():
-            ax.plot(curve.n, curve.train_mse, color=AMBER, linestyle=(0, (2, 1.5)), label="training error")
         _noise_line(ax, curve.noise)
-        if not error_axis(ax, curve.test_mse):
+        linear, bottom = error_axis(ax, curve.test_mse), 0.0
+        if not linear:
             # Bias falls without end; the axis follows it three decades below the smallest test error, no further.
             parts = np.concatenate([curve.test_mse, curve.bias, curve.variance])
-            ax.set_ylim(bottom=0.8 * max(parts[parts > 0].min(), 1e-3 * curve.test_mse[curve.test_mse > 0].min()))
+            bottom = 0.8 * max(parts[parts > 0].min(), 1e-3 * curve.test_mse[curve.test_mse > 0].min())
+        if curve.train_mse.max() > bottom:  # below the picture it would be a name without a line
+            ax.plot(curve.n, curve.train_mse, color=AMBER, linestyle=(0, (2, 1.5)), label="training error")
+        if not linear:
+            ax.set_ylim(bottom=bottom)
         ax.legend(loc="best")
         return ax
 
@@ -125,7 +128,7 @@ def optimal_ridge(best: OptimalRidge, ax: Axes | None = None, *, quantity: str =
     ----------
     best : OptimalRidge
     quantity : str
-        "error" (with the best ridge, and without ridge) or "ridge".
+        "error" (with the best ridge, and without ridge) or "ridge" (n at which it is 0 are marked at the foot).
     """
     expect(best, OptimalRidge)
     if quantity not in ("error", "ridge"):
@@ -133,9 +136,21 @@ def optimal_ridge(best: OptimalRidge, ax: Axes | None = None, *, quantity: str =
     with axes(ax) as ax:
         ax.set(xscale="log", xlabel=_SAMPLES)
         if quantity == "ridge":
-            shown = np.isfinite(best.ridge) & (best.ridge > 0)
-            ax.plot(best.n[shown], best.ridge[shown], color=NAVY)
+            # No line where there is no number on this axis: the best ridge is 0 there, or without bound.
+            drawn = np.isfinite(best.ridge) & (best.ridge > 0)
+            ax.plot(best.n, np.where(drawn, best.ridge, np.nan), color=NAVY, label="best ridge")
+            for where, height, marker, label in (
+                (best.ridge == 0, 0.02, "|", "0: no ridge helps"),
+                (np.isinf(best.ridge), 0.98, "^", "infinite: nothing can be learned"),
+            ):
+                if where.any():
+                    ax.plot(
+                        best.n[where], np.full(np.count_nonzero(where), height), transform=ax.get_xaxis_transform(),
+                        color=INK, marker=marker, markersize=4, linestyle="none", label=label,
+                    )  # fmt: skip
             ax.set(yscale="log", ylabel="best ridge δ (not divided by n)", title="The best ridge")
+            if not drawn.all():
+                ax.legend(loc="best")
             return ax
         ax.plot(best.n, best.ridgeless_mse, color=VERMILION, linestyle=(0, (5, 2)), label="without ridge")
         ax.plot(best.n, best.test_mse, color=NAVY, linewidth=2.2, label="with the best ridge at every n")

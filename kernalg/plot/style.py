@@ -64,8 +64,8 @@ def axes(ax: Axes | None) -> Iterator[Any]:
         yield ax
 
 
-def svg(draw: Any, *args: Any) -> str:
-    """The picture `draw(*args, ax=…)` as the text of an SVG file, the same bytes every time.
+def svg(draw: Any, *args: Any, **options: Any) -> str:
+    """The picture `draw(*args, ax=…, **options)` as the text of an SVG file, the same bytes every time.
 
     Examples
     --------
@@ -74,28 +74,28 @@ def svg(draw: Any, *args: Any) -> str:
     >>> svg(spectrum, Spectrum([0.5, 0.1], [1, 3])).startswith("<?xml")
     True
     """
-    return _file("svg", draw, *args).decode()
+    return _file("svg", draw, args, options).decode()
 
 
-def png(draw: Any, *args: Any) -> bytes:
-    """The picture `draw(*args, ax=…)` as the content of a PNG file.
+def png(draw: Any, *args: Any, **options: Any) -> bytes:
+    """The picture `draw(*args, ax=…, **options)` as the content of a PNG file; write it with `Path.write_bytes`.
 
     Examples
     --------
     >>> from kernalg.plot import spectrum
     >>> from kernalg.spectrum.spectrum import Spectrum
-    >>> png(spectrum, Spectrum([0.5, 0.1], [1, 3]))[1:4]
+    >>> png(spectrum, Spectrum([0.5, 0.1, 0.05], [1, 3, 5]), slope=-1)[1:4]
     b'PNG'
     """
-    return _file("png", draw, *args)
+    return _file("png", draw, args, options)
 
 
-def _file(form: str, draw: Any, *args: Any) -> bytes:
+def _file(form: str, draw: Any, args: tuple[Any, ...], options: dict[str, Any]) -> bytes:
     matplotlib = require_matplotlib()
     figure_module = importlib.import_module("matplotlib.figure")
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": "kernalg", "svg.fonttype": "path"}):
         figure = figure_module.Figure(layout="constrained")
-        draw(*args, ax=figure.add_subplot())
+        draw(*args, ax=figure.add_subplot(), **options)
         content = io.BytesIO()
         undated = {"Date": None} if form == "svg" else {"Software": None}
         figure.savefig(content, format=form, metadata=undated, dpi=200)

@@ -105,6 +105,14 @@ class EigenvalueDecay:
         constant = f"{even}" if even == odd else f"({even} for even k, {odd} for odd k)"
         return f"<eigenvalues on S^{self.d - 1} ~ {constant} * k^-{self.exponent}>"
 
+    def _repr_latex_(self) -> str:
+        if self.exponent is None:
+            return rf"$\lambda_k = o(k^{{-s}})\ \text{{for every}}\ s \quad (S^{{{self.d - 1}}})$"
+        even, odd = (sp.latex(sp.Float(v, 6) if v else sp.Integer(0)) for v in (self.even, self.odd))
+        cases = rf"\begin{{cases}}{even} & k\ \text{{even}}\\ {odd} & k\ \text{{odd}}\end{{cases}}"
+        constant = even if even == odd else cases
+        return rf"$\lambda_k \sim {constant}\, k^{{-{sp.latex(self.exponent)}}} \quad (S^{{{self.d - 1}}})$"
+
 
 def eigenvalue_decay(K: Any, space: Sphere, digits: int = 30) -> EigenvalueDecay:
     """Exponent and constants of the fall of the eigenvalues on the sphere at large degrees.
@@ -117,6 +125,12 @@ def eigenvalue_decay(K: Any, space: Sphere, digits: int = 30) -> EigenvalueDecay
     digits : int
         Decimals of the constants.
 
+    Returns
+    -------
+    EigenvalueDecay
+        Its `exponent`, and constants `even` and `odd`; called, the leading term at a degree. It holds for degrees well
+        above d: in high dimension the eigenvalues of small degrees say nothing of it.
+
     Raises
     ------
     DomainError
@@ -128,6 +142,8 @@ def eigenvalue_decay(K: Any, space: Sphere, digits: int = 30) -> EigenvalueDecay
     >>> decay = eigenvalue_decay(ka.mlp("relu", depth=3, w_var=2).ntk, Sphere(3))
     >>> decay
     <eigenvalues on S^2 ~ (1.00292 for even k, 0.906935 for odd k) * k^-3>
+    >>> decay.exponent, f"{decay(100):.3g}"
+    (3, '9.88e-07')
     >>> eigenvalue_decay(ka.mlp("erf", depth=2).nngp, Sphere(10))
     <eigenvalues on S^9 fall faster than any power of the degree>
     """

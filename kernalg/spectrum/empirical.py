@@ -50,6 +50,8 @@ def empirical_spectrum(
     >>> s.eigenvalues, s.target_power
     (array([1. , 0.5]), array([0.5, 0.5]))
     """
+    if y is None and X is not None and np.ndim(X) == 1 and not callable(K):
+        raise DomainError("K is a Gram matrix, and X no (N, features) points: give targets by name, as y=…")
     gram = gram_matrix(K, X)
     count = len(gram)
     values, vectors = scipy.linalg.eigh(gram / count)

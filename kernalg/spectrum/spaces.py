@@ -99,6 +99,8 @@ class GaussianInputs:
     variance: Fraction | tuple[Fraction, ...] = Fraction(1)
 
     def __post_init__(self) -> None:
+        if isinstance(self.d, Iterable) and not isinstance(self.d, str):
+            raise DomainError(f"d={self.d!r}: give the dimension, then the variances, as in GaussianInputs(2, [1, 4])")
         d = whole_number("d", self.d, 1)
         variance: Fraction | tuple[Fraction, ...]
         if isinstance(self.variance, Iterable) and not isinstance(self.variance, str):
@@ -157,10 +159,19 @@ class ProductOfSpheres:
 class Ball:
     """The ball |x|^2 <= q d in `d` dimensions, with the uniform probability measure.
 
+    Parameters
+    ----------
+    d : int
+        At least 2.
+    q : number
+        Largest |x|^2/d; exact (a float means its shortest decimal).
+
     Examples
     --------
     >>> print(Ball(10))
     ball |x|^2 <= 10, d = 10
+    >>> print(Ball(10, "1/2"))
+    ball |x|^2 <= 5, d = 10
     """
 
     d: int

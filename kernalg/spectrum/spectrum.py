@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _EPS = float(np.finfo(np.float64).eps)
 # Python refuses decimal conversions above 4300 digits; above this size integers are written in hexadecimal.
 _DECIMAL_BITS = 12_000
+_SHOWN_DIGITS = 60  # characters of a certified eigenvalue that a table shows; longer ones are in `exact`
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -263,9 +264,9 @@ class Spectrum:
         columns: list[tuple[str, Sequence[str]]] = [
             ("level", [self.label(i) for i in range(len(self))]),
             ("multiplicity", [format_integer(m) for m in self.multiplicities]),
-            ("eigenvalue", [f"{v:.8g}" for v in self.eigenvalues]),
+            ("eigenvalue", self._shown_eigenvalues()),
         ]
-        if self.errors is not None:
+        if self.errors is not None and self.exact is None:
             columns.append(("error", [f"{v:.1e}" for v in self.errors]))
         columns.append(("level power", [f"{v:.6g}" for v in self.level_power]))
         if self.target_power is not None:
@@ -274,6 +275,18 @@ class Spectrum:
             columns.append(("method", self.methods))
         rows = [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
         return [name for name, _ in columns], rows
+
+    def _shown_eigenvalues(self) -> list[str]:
+        """Certified digits and fractions as they are, while they fit into a table."""
+        rounded = [f"{v:.8g}" for v in self.eigenvalues]
+        if self.exact is None:
+            return rounded
+        from sympy import sstr
+
+        # A fraction may be longer than Python likes to print.
+        short = [not v.is_Rational or max(int(v.p).bit_length(), int(v.q).bit_length()) < 100 for v in self.exact]
+        texts = [sstr(v, full_prec=True) if s else r for v, s, r in zip(self.exact, short, rounded, strict=True)]
+        return [text if len(text) <= _SHOWN_DIGITS else r for text, r in zip(texts, rounded, strict=True)]
 
     def _headline(self) -> str:
         where = f" on {self.space}" if self.space else ""
@@ -339,7 +352,10 @@ class Spectrum:
             raise DomainError(f"not the JSON of a Spectrum, as Spectrum.to_json writes it: {error}") from error
 
     def to_pandas(self) -> Any:
-        """A pandas DataFrame, one row per level.
+        """A pandas DataFrame, one row per level; `.to_csv(path)` of it writes a table to a file.
+
+        Columns: multiplicity, eigenvalue, level_power, and where known error, method, target_power and exact (the
+        certified digits or fractions as SymPy numbers).
 
         Raises
         ------
@@ -352,9 +368,10 @@ class Spectrum:
             "eigenvalue": self.eigenvalues,
             "level_power": self.level_power,
         }
-        for name in ("errors", "methods", "target_power"):
-            if getattr(self, name) is not None:
-                columns[name] = getattr(self, name)
+        more = {"error": self.errors, "method": self.methods, "target_power": self.target_power}
+        columns |= {name: column for name, column in more.items() if column is not None}
+        if self.exact is not None:
+            columns["exact"] = list(self.exact)
         return pandas.DataFrame(columns, index=pandas.Index([self.label(i) for i in range(len(self))], name="level"))
 
 

@@ -26,12 +26,14 @@ def small_tiles(monkeypatch):
 
 @pytest.fixture(scope="module")
 def kernels():
-    """By the profile at any norms; by the layer recursion (unequal norms); the NNGP kernel of both."""
+    """By the profile at any norms; by the layer recursion and by Hermite series (unequal norms)."""
     relu, erf = ka.mlp("relu", depth=2), ka.mlp("erf", depth=2, w_var="3/2", b_var="1/10")
-    return {"relu ntk": relu.ntk, "relu nngp": relu.nngp, "erf ntk": erf.ntk, "erf nngp": erf.nngp}
+    tanh = ka.mlp("tanh", depth=2, w_var="3/2", b_var="1/10")
+    networks = {"relu": relu, "erf": erf, "tanh": tanh}
+    return {f"{name} {kind}": getattr(net, kind) for name, net in networks.items() for kind in ("ntk", "nngp")}
 
 
-KERNELS = ["relu ntk", "relu nngp", "erf ntk", "erf nngp"]
+KERNELS = ["relu ntk", "relu nngp", "erf ntk", "erf nngp", "tanh ntk"]
 
 
 def rows(n, d=7, seed=0):
@@ -259,3 +261,20 @@ def test_memory_of_a_container(tmp_path):
     (tmp_path / "memory.max").write_text("1000\n")
     assert memory._control_group(tmp_path) == 1000 - 700 + 250
     assert memory.available_memory() > 2**20
+
+
+def test_kernels_given_by_a_formula():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1100, 5))
+    X *= (np.sqrt(5) / np.linalg.norm(X, axis=1))[:, None]
+    kernel = ka.dot_product_kernel("exp(2*(rho-1))")
+    V = rng.normal(size=(1100, 2))
+    operator = kernel.operator(X)
+    np.testing.assert_allclose(operator @ V, kernel(X) @ V, rtol=0, atol=1e-11)
+    np.testing.assert_array_equal(operator.diagonal(), kernel.diag(X))
+    assert repr(operator) == "<1100 x 1100 operator of the kernel, never stored>"
+    across = kernel.operator(X, X[:9])
+    np.testing.assert_allclose(across @ V[:9], kernel(X, X[:9]) @ V[:9], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(across.T @ V, kernel(X[:9], X) @ V, rtol=0, atol=1e-11)
+    with pytest.raises(DomainError, match="rescale the rows"):
+        kernel.operator(2 * X) @ V

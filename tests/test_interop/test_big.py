@@ -18,7 +18,7 @@ import zarr
 import kernalg as ka
 from kernalg.compiled.gram import compile_program
 from kernalg.compiled.layer_program import LayerProgram
-from kernalg.interop import stores
+from kernalg.interop import product, stores
 from kernalg.interop.estimate import Estimate
 
 RELU = ka.mlp("relu", depth=3).ntk
@@ -295,6 +295,20 @@ def test_products(K):
     assert_close(ka.gram_matvec(K, X, w, Y, chunks=16), K(X, Y) @ w)
 
 
+def test_a_product_of_rows_with_themselves_takes_half_the_blocks(monkeypatch):
+    X, v, calls = data(50, 6), data(50, 2, seed=2), []
+    whole = product._block
+    monkeypatch.setattr(product, "_block", lambda *a: calls.append(1) or whole(*a))
+    for most in (128, 3):
+        monkeypatch.setattr(product, "_MOST_PARTS", most)
+        calls.clear()
+        log = Log()
+        assert_close(ka.gram_matvec(ERF, X, v, chunks=8, progress=log), ERF(X) @ v)
+        assert len(calls) == 28 and log.found_and_made == (0, min(7, most))
+    ka.gram_matvec(ERF, X, v, X, chunks=8)
+    assert len(calls) == 28 + 49
+
+
 def test_an_interrupted_product_continues(tmp_path):
     X, v, log = data(50, 6), data(50, 2, seed=2), Log()
 
@@ -309,7 +323,7 @@ def test_an_interrupted_product_continues(tmp_path):
     assert np.array_equal(made, ka.gram_matvec(ERF, X, v, chunks=8))
     with pytest.raises(ka.DomainError, match=r"another job \(v: "):
         ka.gram_matvec(ERF, X, v + 1, chunks=8, store=tmp_path / "p")
-    chunk = tmp_path / "p" / "product" / "c" / "6" / "0"
+    chunk = tmp_path / "p" / "product" / "c" / "6" / "0" / "0"
     chunk.write_bytes(b"0" * chunk.stat().st_size)
     again = ka.gram_matvec(ERF, X, v, chunks=8, store=tmp_path / "p", progress=log)
     assert log.found_and_made == (6, 1)
@@ -415,7 +429,7 @@ def test_a_block_without_a_value_is_named():
     X = data(20, 3)
     X[13] *= 1e100
     with pytest.raises(
-        ka.DomainError, match=r"in the block K\(X\[0:8\], X\[8:16\]\), whose rows count from 0 .* Y\[5\] with itself"
+        ka.DomainError, match=r"in the block K\(X\[8:16\], X\[0:8\]\), whose rows count from 0 .* X\[5\] with itself"
     ):
         ka.gram_matvec(K, X, np.ones(20), chunks=8)
 

@@ -108,3 +108,10 @@ def test_every_singular_matrix_is_refused_without_ridge():
         with pytest.raises(DomainError, match="singular"):
             ridge_estimates(X @ X.T, np.ones(4), 0.0)
     assert passed > 0
+
+
+def test_kernels_and_lists_of_ridges_are_refused_in_their_own_words():
+    with pytest.raises(DomainError, match=r"give K\(X\)"):
+        ridge_estimates(lambda X: X, [1.0], 1.0)
+    with pytest.raises(DomainError, match="once for each"):
+        ridge_estimates(np.eye(2), [1.0, 2.0], [0.1, 1.0])

@@ -13,7 +13,7 @@ from scipy.integrate import quad
 from kernalg.errors import DomainError, InternalError, PrecisionError
 from kernalg.learning import gradient_flow
 from kernalg.learning.eigenlearning import learning_curve
-from kernalg.learning.gradient_flow import GradientFlowCurve, gradient_flow_curve, optimal_stopping
+from kernalg.learning.gradient_flow import GradientFlowCurve, OptimalStopping, gradient_flow_curve, optimal_stopping
 from kernalg.learning.problem import learning_problem
 from kernalg.learning.two_ridges import cross_risk
 from kernalg.spectrum.spectrum import Spectrum
@@ -320,3 +320,10 @@ def test_bad_input():
     ]:
         with pytest.raises(DomainError, match=words):
             gradient_flow_curve(spectrum, [1, 1], **({"n": 3, "times": 4} | change))
+
+
+def test_the_best_times_are_a_value():
+    best = optimal_stopping(Spectrum([0.5, 0.01], [1, 50]), [1, 1], n=[40, 200])
+    assert OptimalStopping.from_json(best.to_json()) == best and best != 3
+    assert repr(best).splitlines()[1].split() == ["n", "best", "time", "test_mse"] and "inf" in best._repr_html_()
+    assert best.to_pandas()["test_mse"].tolist() == best.test_mse.tolist()

@@ -255,7 +255,8 @@ def test_the_table_of_simulations_meets_its_published_predictions():
         result = row.run(5, 0, lambda *state: None)
         assert module.same_digits(result.predicted, row.formula), row.name
         assert abs(result.z) < 8, row.name
-    good, bad = (module.Outcome(0.26250, mean, 0.001, [], True) for mean in (0.2652, 0.28))
+    assert 3 < module.three_errors(1000) < 3.02 and module.three_errors(10) > 4
+    good, bad = (module.Outcome(0.26250, mean, 0.001, 100, [], True) for mean in (0.2652, 0.28))
     assert module.line(rows[-1], good)[0].count("|") == 8
     assert not module.line(rows[-1], bad)[1]
     assert module.same_digits(0.39279, "0.39279") and not module.same_digits(0.392799, "0.39279")

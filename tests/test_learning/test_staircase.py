@@ -81,6 +81,9 @@ def test_nothing_to_learn_and_equal_eigenvalues():
 def test_it_round_trips():
     steps = staircase(Spectrum([1.0, 0.5, 1e-9], [100, 100, 10**9]), [1, 1, 1], noise=0.1)
     assert Staircase.from_json(steps.to_json()) == steps and steps.plateaus[1].holds is None
+    table = steps.to_pandas()
+    assert table["height"].tolist() == steps.heights.tolist()
+    assert table["learned"].tolist() == ["", "0", "0, 1", "0, 1, 2"]
     for text in ("{}", '{"type": "kernalg.Staircase", "tolerance": 0.1, "plateaus": [{}]}'):
         with pytest.raises(DomainError):
             Staircase.from_json(text)

@@ -12,11 +12,14 @@ from scipy.special import eval_legendre, roots_hermitenorm, roots_legendre
 from kernalg.errors import DomainError
 from kernalg.expansion.cube import krawtchouk
 from kernalg.expansion.zonal import multiplicity, zonal_table
+from kernalg.learning.eigenlearning import learning_curve
 from kernalg.learning.levels import degree_of, level_sums, levels_of, random_inputs
 from kernalg.learning.polynomial_targets import polynomial_power
 from kernalg.learning.targets import TargetPower, profile_function, target_power
+from kernalg.network.dot_product import dot_product_kernel
 from kernalg.network.radial_basis import rbf_kernel
 from kernalg.spectrum.gaussian_inputs import gaussian_spectrum
+from kernalg.spectrum.of_kernel import spectrum
 from kernalg.spectrum.spaces import Ball, GaussianInputs, Hypercube, ProductOfSpheres, Shells, Sphere
 from kernalg.symbols import rho
 
@@ -316,3 +319,12 @@ def test_targets_show_themselves():
 def test_refusals(function, space, word):
     with pytest.raises(DomainError, match=word):
         target_power(function, space, 3)
+
+
+def test_power_and_space_in_place_of_one_another_are_refused():
+    s = spectrum(dot_product_kernel("exp(rho)"), Sphere(5), degree=3)
+    with pytest.raises(DomainError, match=r"give its \.space"):
+        target_power("rho", s)
+    for wrong in (target_power("rho", Sphere(5), degree=3), "rho", lambda X: X[:, 0]):
+        with pytest.raises(DomainError, match=r"target_power\(function, space, degree\)\.power"):
+            learning_curve(s, wrong, n=10)

@@ -1,6 +1,7 @@
 """Gram matrices by tables of polynomials, against balls: every entry, also where rows nearly coincide."""
 
 import pickle
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from kernalg.compiled.gram import CompiledProgram, compile_program
 from kernalg.compiled.layer_program import LayerProgram
 from kernalg.enclosure.balls import precision
 from kernalg.errors import DomainError, NoClosedForm
+from kernalg.network import sphere_tables
 from kernalg.network.layers import Dense
 from kernalg.network.network import mlp, serial
 from kernalg.network.recursion import on_pair
@@ -193,7 +195,7 @@ def test_networks_without_closed_forms():
         assert abs(gram[0, 1] / float(exact) - 1) < 1e-13
         assert gram[0, 3] == gram[0, 0]
     with pytest.raises(NoClosedForm, match=r"rows of equal norm only: scale them"):
-        net.ntk(2 * X[:2] * [[1], [3]])
+        mlp("tanh(abs(x - 1))").ntk(2 * X[:2] * [[1], [3]])
     with pytest.raises(NoClosedForm, match="no power series"):
         net.ntk.profile().taylor(3)
 
@@ -220,3 +222,18 @@ def test_float32_is_rounded_float64(name):
     np.testing.assert_array_equal(kernel(X, out=out), exact[1])
     with pytest.raises(DomainError, match="beyond the range of float32"):
         mlp("squared_relu", depth=2).nngp(X * np.float32(1e8))
+
+
+def test_long_tables_are_watched_on_a_terminal_only(monkeypatch, capsys):
+    layers = mlp("relu", depth=2).layers
+    monkeypatch.setattr(sphere_tables, "_SILENT_SECONDS", 0.0)
+    made = sphere_tables._compute(NetworkSpheres(layers), Fraction(1))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert sphere_tables._compute(NetworkSpheres(layers), Fraction(1)) == made
+    lines = capsys.readouterr().err.split("\r")
+    assert re.match(r"\[1/1\] Table of a kernel of 5 layers: 1 values in 0 s \(100 to 300", lines[1])
+    assert re.fullmatch(r"\[1/1\] Table .*: \d\d+ values in \d s *\n", lines[-1])
+    monkeypatch.setattr(sphere_tables, "_SILENT_SECONDS", 100.0)
+    sphere_tables._compute(NetworkSpheres(layers), Fraction(1))
+    assert capsys.readouterr().err == ""

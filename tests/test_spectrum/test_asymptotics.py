@@ -140,3 +140,10 @@ def test_many_degrees_at_once():
 def test_bad_input(call, words):
     with pytest.raises(DomainError, match=words):
         call()
+
+
+def test_it_is_shown_in_a_notebook():
+    relu = ka.mlp("relu", 1, 2, 0)
+    assert r"k\ \text{odd}" in eigenvalue_decay(relu.ntk, ka.Sphere(3))._repr_latex_()
+    smooth = eigenvalue_decay(ka.mlp("erf", 1, 2, 0).nngp, ka.Sphere(3))
+    assert "every" in smooth._repr_latex_() and "k^{-3}" in eigenvalue_decay(relu.ntk, ka.Sphere(3))._repr_latex_()

@@ -12,7 +12,8 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernalg.errors import DomainError, MissingExtra
+import kernalg as ka
+from kernalg.errors import DomainError, MissingExtra, NoClosedForm
 from kernalg.spectrum.empirical import empirical_spectrum
 from kernalg.spectrum.spectrum import Spectrum
 
@@ -240,3 +241,38 @@ def test_the_rank_of_data_is_its_numerical_rank():
 def test_bad_data_are_refused(gram, X, y, word):
     with pytest.raises(DomainError, match=word):
         empirical_spectrum(gram, X, y)
+
+
+def test_certified_digits_and_fractions_are_shown():
+    digits = sp.Float("0.50000000000000000000000000001", 29)
+    s = Spectrum([0.5], [1], errors=[1e-16], exact=[digits])
+    assert "0.50000000000000000000000000001" in repr(s) and "error" not in repr(s)
+    assert "1/3" in repr(Spectrum([1 / 3], [1], exact=[sp.Rational(1, 3)]))
+    long = sp.Rational(10**5000 + 1, 2 * 10**5000)
+    assert "0.5" in repr(Spectrum([0.5], [1], exact=[long]))
+    assert s.to_pandas()["exact"].tolist() == [digits]
+
+
+def test_targets_in_the_place_of_points_are_refused():
+    with pytest.raises(DomainError, match="give targets by name"):
+        empirical_spectrum(np.eye(3), [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("K", "word"),
+    [
+        ("exp(rho)", "dot_product_kernel"),
+        (ka.mlp("relu", 1, 2, 0), r"\.ntk or its \.nngp"),
+        (ka.activation("relu"), "network of it"),
+        (ka.activation("relu").dual, "network of it"),
+        (lambda t: t, "Python function"),
+    ],
+)
+def test_what_is_no_kernel_yet_is_told_the_next_step(K, word):
+    with pytest.raises(DomainError, match=word):
+        ka.spectrum(K, ka.Sphere(5), degree=2)
+
+
+def test_without_a_closed_form_data_are_proposed():
+    with pytest.raises(NoClosedForm, match="empirical_spectrum"):
+        ka.spectrum(ka.mlp("tanh", 1, 2, 0).ntk, ka.Sphere(5), degree=2)
