@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import sympy as sp
 from flint import arb, arb_poly, arb_series, ctx
@@ -140,7 +139,9 @@ def _squares(f: Pieces, variance: arb, order: int) -> list[arb]:
     moved = variance.rad() * size / (arb(2).sqrt() * variance.lower())
     coefficients = coefficients_within(f, middle, order, tolerance)
     if not moved.is_zero():
-        coefficients = tuple(a if a.is_zero() else a + arb(0, (moved * (m + 1)).upper()) for m, a in enumerate(coefficients))
+        coefficients = tuple(
+            a if a.is_zero() else a + arb(0, (moved * (m + 1)).upper()) for m, a in enumerate(coefficients)
+        )
     return [a * a for a in coefficients]
 
 

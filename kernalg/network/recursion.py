@@ -165,7 +165,12 @@ def on_sphere(layers: Sequence[Layer]) -> tuple[sp.Expr, sp.Expr]:
 
 
 def _pair(layer: Nonlinearity, derivative: bool, v1: arb, v2: arb, k: Value, analytic: bool) -> Value:
-    if isinstance(k, arb_series) and v1 is v2 and isinstance(layer.dual, Dual) and _is_numeric(_dual(layer, derivative)):
+    if (
+        isinstance(k, arb_series)
+        and v1 is v2
+        and isinstance(layer.dual, Dual)
+        and _is_numeric(_dual(layer, derivative))
+    ):
         return through_dual(layer.dual, v1, k, derivative=derivative)
     function = pair_function(layer, derivative)
     if isinstance(k, acb) and isinstance(function, BallFunction):

@@ -142,7 +142,7 @@ def eigenvalues_by_series(
         with precision(bits):
             rough = False
             useful: set[int] = set()
-            longest = 0
+            longest: float = 0
             for k in sorted(pending):
                 partial, remainder, used, blurred = _enclosed_level(a, d, k, totals[k % 2], digits)
                 value = partial + remainder
@@ -156,13 +156,13 @@ def eigenvalues_by_series(
                 else:
                     sufficient = _sufficient_terms(ladder, d, k, partial, a, totals[k % 2], digits)
                     useful.update(sufficient)
-                    longest = max(longest, min(sufficient, default=largest))
+                    longest = max(longest, min(sufficient, default=ladder[1] if terms < ladder[1] else math.inf))
         if rough and refinements:
             bits, refinements = 2 * bits, refinements - 1
             continue
         larger = [n for n in ladder if n > terms]
-        # A list that costs seconds is made once, as long as all levels need it.
-        worth = [longest] if dear and larger else [n for n in larger if n in useful or n == ladder[1]]
+        # A list that costs seconds is made once, as long as all levels need it, and not at all for some of them.
+        worth = [n for n in larger if (n == longest if dear else n in useful or n == ladder[1])]
         if not worth or terms >= largest:
             break
         terms = worth[0]

@@ -48,7 +48,8 @@ def _by_double_quadrature(name: str, depth: int, w: float, b: float, degree: int
 
 
 @pytest.mark.parametrize(
-    ("name", "depth", "w", "b"), [("tanh", 1, 1, "0"), ("tanh", 3, 1, "1/20"), ("softplus", 2, 1, "0"), ("silu", 1, 1, "1/5")]
+    ("name", "depth", "w", "b"),
+    [("tanh", 1, 1, "0"), ("tanh", 3, 1, "1/20"), ("softplus", 2, 1, "0"), ("silu", 1, 1, "1/5")],
 )
 def test_low_degrees_agree_with_double_quadrature(name: str, depth: int, w: int, b: str) -> None:
     found = ka.spectrum(ka.mlp(name, depth=depth, w_var=w, b_var=b).ntk, ka.Sphere(3), degree=5)
