@@ -13,7 +13,7 @@ from scipy.special import eval_legendre
 import kernalg as ka
 from kernalg.enclosure.balls import precision
 from kernalg.errors import NoClosedForm, PrecisionError
-from kernalg.network import kernel, recursion
+from kernalg.network import dual_series, kernel, recursion
 from kernalg.network.dual_series import through_dual
 
 FUNCTIONS = {
@@ -98,6 +98,18 @@ def test_series_with_a_constant_term(derivative: bool) -> None:
         for m in range(24):
             assert found[m].overlaps(known[m])
             assert found[m].rad() < 1e-40
+
+
+def test_what_is_cut_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few outer terms that the cut shows in every coefficient."""
+    monkeypatch.setattr(dual_series, "MOST_TERMS", 16)
+    formula = recursion.pair_function(ka.activation("erf"), False)
+    with precision(200, 8):
+        inner = arb_series([arb(1) / 2, arb(1), arb(1) / 4], prec=8)
+        found = through_dual(ka.activation("erf").dual, arb(7) / 4, inner, derivative=False)
+        known = formula(arb(7) / 4, arb(7) / 4, inner)
+        assert all(found[m].overlaps(known[m]) for m in range(8))
+        assert all(found[m].rad() > 1e-12 for m in range(8))
 
 
 def test_a_variance_that_is_a_ball() -> None:
