@@ -122,8 +122,8 @@ def _too_few_coefficients(profile: Profile, space: Sphere, levels: list[int], di
         f"{profile}: {digits} digits of the eigenvalues of {which} on the {space} need more Taylor coefficients than "
         "are computed of a network without closed-form duals. What helps: a higher dimension, a smaller w_var (the "
         "coefficients of an activation that is analytic near the real line then fall faster), fewer digits, or a "
-        "relative with a closed form (erf for tanh and arctan, gelu for SiLU and Mish, smoothed_relu for softplus); and on data, "
-        "empirical_spectrum(K, X)"
+        "relative with a closed form (erf for tanh and arctan, gelu for SiLU and Mish, smoothed_relu for softplus); "
+        "and on data, empirical_spectrum(K, X)"
     )
 
 
