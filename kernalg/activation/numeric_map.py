@@ -53,7 +53,8 @@ class NumericMap:
                 "but no power series and no values at complex correlations"
             )
         digits = int(ctx.prec / 3.33) - 4
-        if v1.mid() == v2.mid():
+        # Equal and opposite inputs need one integral, no table.
+        if v1.mid() == v2.mid() and c.mid() not in (v1.mid(), -v1.mid()):
             made = self._by_series(v1, c, digits)
             if made is not None:
                 return made

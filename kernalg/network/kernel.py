@@ -12,17 +12,19 @@ import sympy as sp
 from flint import arb
 
 from kernalg.activation.activation import Activation
+from kernalg.activation.dual import Dual
 from kernalg.compiled.gram import CompiledProgram, compile_program
 from kernalg.compiled.inputs import data_pair
 from kernalg.compiled.layer_program import DenseStep, DualStep, LayerProgram, SeriesStep
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError
 from kernalg.formula import exact_number, read_object
-from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
-from kernalg.network.profile import Profile
+from kernalg.network.layers import Dense, Layer, Nonlinearity, layers_from_tree, layers_to_tree
+from kernalg.network.profile import Evaluation, Profile
 from kernalg.network.recursion import on_diagonal, on_opposites, on_pair, on_sphere
 from kernalg.network.smooth_function import float64_functions, has_float64_functions
 from kernalg.network.sphere_tables import NetworkSpheres
+from kernalg.symbols import bivariate_normal_cdf
 
 if TYPE_CHECKING:
     from kernalg.compiled.operator import KernelOperator, Progress
@@ -242,4 +244,21 @@ def _profile(layers: tuple[Layer, ...], kind: str) -> Profile:
 
     # The dual of phi at equal variances is sum a_k(q)^2 rho^k; sums, products and compositions of series with
     # non-negative coefficients are such series.
-    return Profile(repr(Kernel(layers, kind))[1:-1], evaluate, lambda: on_sphere(layers)[part], nonnegative=True)
+    return Profile(
+        repr(Kernel(layers, kind))[1:-1],
+        evaluate,
+        lambda: on_sphere(layers)[part],
+        nonnegative=True,
+        evaluation=_evaluation(layers, bool(part)),
+    )
+
+
+def _evaluation(layers: tuple[Layer, ...], tangent: bool) -> Evaluation:
+    duals = [dual for layer in layers if not isinstance(layer, Dense) for dual in _duals(layer, tangent)]
+    if any(isinstance(dual, Dual) and not dual.has_closed_form for dual in duals):
+        return "quadrature"
+    return "slow formula" if any(dual.expr.has(bivariate_normal_cdf) for dual in duals) else "formula"
+
+
+def _duals(layer: Nonlinearity, tangent: bool) -> list[Any]:
+    return [layer.dual, layer.dual.derivative] if tangent else [layer.dual]

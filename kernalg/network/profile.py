@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import sympy as sp
@@ -16,6 +16,7 @@ from kernalg.errors import DomainError, PrecisionError
 from kernalg.formula import exact_number
 
 MAX_TERMS = 100_000
+Evaluation = Literal["formula", "slow formula", "quadrature"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,10 @@ class Profile:
         Gives the SymPy expression in rho.
     nonnegative : bool
         Whether all Taylor coefficients are known to be >= 0.
+    evaluation : {"formula", "slow formula", "quadrature"}
+        What a value costs: microseconds, milliseconds (a bivariate normal distribution function in each layer) or
+        seconds (a layer whose dual has no closed form; the Taylor series of such a network is cheap, only values are
+        not).
 
     Examples
     --------
@@ -48,6 +53,7 @@ class Profile:
     evaluate: Callable[[Any, bool], Any]
     formula: Callable[[], sp.Expr]
     nonnegative: bool
+    evaluation: Evaluation = "formula"
 
     @cached_property
     def expr(self) -> sp.Expr:

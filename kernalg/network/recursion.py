@@ -18,6 +18,7 @@ from kernalg.activation.kernel_map import GivenDual
 from kernalg.activation.numeric_map import numeric_map
 from kernalg.enclosure.balls import BallFunction, ball, ball_function
 from kernalg.errors import NoClosedForm
+from kernalg.network.dual_series import through_dual
 from kernalg.network.layers import Dense, Layer, Nonlinearity
 from kernalg.symbols import c, q1, q2, rho
 
@@ -70,9 +71,9 @@ def _dual(layer: Nonlinearity, derivative: bool) -> Dual | GivenDual:
     return layer.dual.derivative if derivative else layer.dual
 
 
-def on_diagonal(layers: Sequence[Layer], variance: arb) -> tuple[arb, arb]:
-    """(K, T) of an input with itself."""
-    k, t = variance, arb(0)
+def on_diagonal(layers: Sequence[Layer], variance: arb, start: arb | None = None) -> tuple[arb, arb]:
+    """(K, T) of an input with itself, T beginning at `start`."""
+    k, t = variance, arb(0) if start is None else start
     for layer in layers:
         if isinstance(layer, Dense):
             k, t = _dense(layer, k, t)
@@ -102,6 +103,8 @@ def on_opposites(layers: Sequence[Layer], variance: arb) -> tuple[Value, Value]:
         else:
             k, t = antidiagonal_function(layer, False)(v), t * antidiagonal_function(layer, True)(v)
             v = diagonal_function(layer, False)(v)
+            if layer.parity == "even":
+                return on_diagonal(layers[i + 1 :], v, start=t)
             if layer.parity != "odd":
                 return on_pair(layers[i + 1 :], v, v, k, start=t)
     return -v, t
@@ -123,11 +126,12 @@ def on_pair(
     """
     k: Any = covariance
     t: Any = arb(0) if start is None else start
+    equal = v1 is v2
     for layer in layers:
         if isinstance(layer, Dense):
             k, t = _dense(layer, k, t) if tangent else (ball(layer.w_var) * k + ball(layer.b_var), t)
             v1 = ball(layer.w_var) * v1 + ball(layer.b_var)
-            v2 = ball(layer.w_var) * v2 + ball(layer.b_var)
+            v2 = v1 if equal else ball(layer.w_var) * v2 + ball(layer.b_var)
             continue
         if _is_zero(v1) or _is_zero(v2):
             other, both = (v2 if _is_zero(v1) else v1), _is_zero(v1) and _is_zero(v2)
@@ -135,9 +139,10 @@ def on_pair(
             k = _zero_function(layer, False, both)(other)
         else:
             if tangent:
-                t = t * _call(pair_function(layer, True), v1, v2, k, analytic)
-            k = _call(pair_function(layer, False), v1, v2, k, analytic)
-        v1, v2 = _variance(layer, v1), _variance(layer, v2)
+                t = t * _pair(layer, True, v1, v2, k, analytic)
+            k = _pair(layer, False, v1, v2, k, analytic)
+        v1 = _variance(layer, v1)
+        v2 = v1 if equal else _variance(layer, v2)
     return k, t
 
 
@@ -159,7 +164,15 @@ def on_sphere(layers: Sequence[Layer]) -> tuple[sp.Expr, sp.Expr]:
     return k, t
 
 
-def _call(function: Map, v1: arb, v2: arb, k: Value, analytic: bool) -> Value:
+def _pair(layer: Nonlinearity, derivative: bool, v1: arb, v2: arb, k: Value, analytic: bool) -> Value:
+    if (
+        isinstance(k, arb_series)
+        and v1 is v2
+        and isinstance(layer.dual, Dual)
+        and _is_numeric(_dual(layer, derivative))
+    ):
+        return through_dual(layer.dual, v1, k, derivative=derivative)
+    function = pair_function(layer, derivative)
     if isinstance(k, acb) and isinstance(function, BallFunction):
         return function(acb(v1), acb(v2), k, analytic=analytic)
     return function(v1, v2, k)

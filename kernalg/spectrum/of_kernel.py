@@ -56,7 +56,8 @@ def spectrum(K: Any, space: Space, degree: int = 20, digits: int | None = None, 
     PrecisionError
         If the accuracy is not reached.
     NoClosedForm
-        If an activation of the network has no closed form (tanh): `empirical_spectrum` works for these.
+        If an activation of the network jumps and has no closed form (floor), and for activations without one (tanh)
+        where the space needs a formula: `empirical_spectrum` works for these.
 
     Examples
     --------

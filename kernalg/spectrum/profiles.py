@@ -29,6 +29,16 @@ class Profile(Protocol):
         """The value at a real ball or complex box, non-finite if `analytic` and the box meets a branch cut."""
 
 
+def has_dear_values(profile: Profile) -> bool:
+    """Whether values come from quadratures and cost seconds, so that the Taylor series is the way to the spectrum."""
+    return getattr(profile, "evaluation", "formula") == "quadrature"
+
+
+def has_slow_values(profile: Profile) -> bool:
+    """Whether values cost milliseconds or more: thousands of them are too many."""
+    return getattr(profile, "evaluation", "formula") != "formula"
+
+
 T = TypeVar("T")
 # What has been computed of a profile, for as long as the profile lives; nothing kept here refers to the profile.
 _memory: WeakKeyDictionary[Any, dict[Hashable, Any]] = WeakKeyDictionary()

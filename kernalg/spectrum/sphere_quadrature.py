@@ -32,11 +32,13 @@ def _cancelled_bits(d: int, k: int) -> int:
 
 
 def eigenvalues_by_gauss(
-    profile: Profile, d: int, levels: Iterable[int], digits: int
+    profile: Profile, d: int, levels: Iterable[int], digits: int, few_nodes: bool = False
 ) -> dict[int, tuple[arb, arb, bool]]:
     """Gauss-Legendre in the angle, nodes doubled until two rules agree to `digits` digits.
 
-    Returns, per level, the value, the difference to the rule with half the nodes (rounding included) as its error
+    With `few_nodes`, for profiles whose values are slow, rules grow by halves, and fewer bits are spared.
+
+    Returns, per level, the value, the difference to the rule before (rounding included) as its error
     estimate, and whether the digits were reached.
     """
     pending = sorted(set(levels))
@@ -44,13 +46,14 @@ def eigenvalues_by_gauss(
     if not pending:
         return found
     highest = pending[-1]
-    bits = bits_for(digits) + _cancelled_bits(d, highest) + 128
+    bits = bits_for(digits) + _cancelled_bits(d, highest) + (48 if few_nodes else 128)
     nodes = 64
     while nodes < highest + 4 * math.sqrt(d):
         nodes *= 2
     previous = _gauss_rule(profile, d, pending, nodes, bits)
     while pending and nodes < _MOST_NODES:
-        nodes *= 2
+        before, nodes = nodes, 3 * nodes // 2 if few_nodes else 2 * nodes
+        nodes += nodes % 2
         current = _gauss_rule(profile, d, pending, nodes, bits)
         rough = False
         with precision(bits):
@@ -66,7 +69,7 @@ def eigenvalues_by_gauss(
         if rough and pending and bits < 20_000:
             # The balls themselves are too wide: the cancellation is worse than thought.
             bits *= 2
-            nodes //= 2
+            nodes = before
             previous = _gauss_rule(profile, d, pending, nodes, bits)
     return found
 

@@ -21,9 +21,12 @@ from flint import arb
 from kernalg.enclosure.balls import bits_for, has_digits, negligible, precision
 from kernalg.errors import InternalError, PrecisionError
 from kernalg.expansion.taylor import first_weight, largest_weight, log_largest_weight, weight_ratio
-from kernalg.spectrum.profiles import Profile, remembered, taylor_coefficients
+from kernalg.spectrum.from_balls import DOUBLE_DIGITS
+from kernalg.spectrum.profiles import Profile, has_dear_values, remembered, taylor_coefficients
 
-_LADDER = (64, 256, 1024)
+_LADDER = (64, 256, 512, 1024)
+# Where there is nothing but the series.
+_LONG_LADDER = (*_LADDER, 2048)
 # Points of (0, 1) where a parity class is compared with its polynomial.
 _WITNESSES = ((1, 3), (5, 7), (9, 10), (97, 100))
 
@@ -40,19 +43,32 @@ def finite_parity_classes(profile: Profile, degree: int) -> dict[int, int]:
 
 
 def _finite_parity_classes(profile: Profile, terms: int) -> dict[int, int]:
-    low, high = (taylor_coefficients(profile, bits, terms) for bits in (256, 640))
+    low = taylor_coefficients(profile, bits_for(DOUBLE_DIGITS) + 96 if has_dear_values(profile) else 256, terms)
+    short = {parity: last for parity in (0, 1) if (last := _last_nonzero(low, parity)) < terms - 32}
+    if not short:
+        return {}
+    high = taylor_coefficients(profile, 640, terms)
     if not all(a.is_finite() for a in high):
         return {}
-    classes = {}
-    for parity in (0, 1):
-        last = _last_nonzero(low, parity)
-        if last == _last_nonzero(high, parity) and last < terms - 32 and _is_polynomial(profile, high, parity, last):
-            classes[parity] = last
-    return classes
+    equals = _adds_up if has_dear_values(profile) else _is_polynomial
+    return {
+        parity: last
+        for parity, last in short.items()
+        if last == _last_nonzero(high, parity) and equals(profile, high, parity, last)
+    }
 
 
 def _last_nonzero(coefficients: Sequence[arb], parity: int) -> int:
     return max((m for m in range(parity, len(coefficients), 2) if not coefficients[m].contains(0)), default=-1)
+
+
+def _adds_up(profile: Profile, coefficients: Sequence[arb], parity: int, last: int) -> bool:
+    """Whether the class has the value of its polynomial at 1; its coefficients are not negative, so the rest is 0."""
+    with precision(256):
+        up, down = profile.ball(arb(1)), profile.ball(arb(-1))
+        total = (up + down) / 2 if parity == 0 else (up - down) / 2
+        difference = total - sum(coefficients[parity : last + 1 : 2], arb(0))
+        return bool(difference.contains(0) and difference.rad() < arb(2) ** -160 * (1 + abs(up)))
 
 
 def _is_polynomial(profile: Profile, coefficients: Sequence[arb], parity: int, last: int) -> bool:
@@ -116,14 +132,17 @@ def eigenvalues_by_series(
     lower: dict[int, arb] = {}
     pending = set(levels)
     found: dict[int, tuple[arb, str]] = {}
-    terms, largest = max(_LADDER[0], 2 * max(pending, default=0) + 32), _LADDER[-1]
+    dear = has_dear_values(profile)
+    ladder = _LONG_LADDER if dear else _LADDER
+    terms, largest = max(ladder[0], 2 * max(pending, default=0) + 32), ladder[-1]
     bits, refinements = bits_for(digits) + 96, 4
     while pending:
         a = taylor_coefficients(profile, bits, terms)
-        totals = _class_totals(profile, at_one, 4 * bits)
+        totals = _bounds_of_totals(profile, a, bits) if dear else _class_totals(profile, at_one, 4 * bits)
         with precision(bits):
             rough = False
             useful: set[int] = set()
+            longest: float = 0
             for k in sorted(pending):
                 partial, remainder, used, blurred = _enclosed_level(a, d, k, totals[k % 2], digits)
                 value = partial + remainder
@@ -135,16 +154,28 @@ def eigenvalues_by_series(
                 if not has_digits(partial, digits + 1) or blurred:
                     rough = True
                 else:
-                    useful.update(_sufficient_terms(d, k, partial, a, totals[k % 2], digits))
+                    sufficient = _sufficient_terms(ladder, d, k, partial, a, totals[k % 2], digits)
+                    useful.update(sufficient)
+                    longest = max(longest, min(sufficient, default=ladder[1] if terms < ladder[1] else math.inf))
         if rough and refinements:
             bits, refinements = 2 * bits, refinements - 1
             continue
-        larger = [n for n in _LADDER if n > terms]
-        worth = [n for n in larger if n in useful or n == _LADDER[1]]
+        larger = [n for n in ladder if n > terms]
+        # A list that costs seconds is made once, as long as all levels need it, and not at all for some of them.
+        worth = [n for n in larger if (n == longest if dear else n in useful or n == ladder[1])]
         if not worth or terms >= largest:
             break
         terms = worth[0]
     return found, {k: lower[k] for k in pending}
+
+
+def _bounds_of_totals(profile: Profile, a: Sequence[arb], bits: int) -> tuple[arb, arb]:
+    """Upper bounds of the sums of both classes that need K(1) alone: what both leave out may belong to either."""
+    with precision(bits):
+        sums = [sum(a[parity::2], arb(0)) for parity in (0, 1)]
+        at_one = remembered(profile, ("K(1), bits", bits), lambda: profile.ball(arb(1)))
+        rest = at_one - sums[0] - sums[1]
+        return sums[0] + rest, sums[1] + rest
 
 
 def _class_totals(profile: Profile, at_one: arb, bits: int) -> tuple[arb, arb]:
@@ -185,10 +216,24 @@ def _enclosed_level(a: Sequence[arb], d: int, k: int, total: arb, digits: int) -
     return partial, arb(bound / 2, (bound / 2).upper()), j + 1, bool(rest.contains(0))
 
 
-def _sufficient_terms(d: int, k: int, partial: arb, a: Sequence[arb], total: arb, digits: int) -> list[int]:
-    """Lengths of the ladder that will do, even if no further coefficient were to take from the remainder."""
+def _sufficient_terms(
+    ladder: Sequence[int], d: int, k: int, partial: arb, a: Sequence[arb], total: arb, digits: int
+) -> list[int]:
+    """Lengths of the ladder that will do if the remainder falls on like exp(-b sqrt(length)).
+
+    The Hermite coefficients of a function that is analytic in a strip do so; remainders that fall like a power are
+    taken for smaller than they are, by a factor that is small beside the digits.
+    """
     rest = float((total - sum(a[k % 2 :: 2], arb(0))).upper())
     goal = float(abs(partial).log()) - digits * math.log(10)
     if rest <= 0:
-        return [n for n in _LADDER if n > len(a)][:1]
-    return [n for n in _LADDER if n > len(a) and math.log(rest) + log_largest_weight(d, k, (n - k) // 2) < goal]
+        return [n for n in ladder if n > len(a)][:1]
+    earlier = float((total - sum(a[k % 2 : len(a) // 4 : 2], arb(0))).upper())
+    # log rest per square root of the length, from the last halving of it
+    fall = (math.log(earlier) - math.log(rest)) / (math.sqrt(len(a)) - math.sqrt(len(a) // 4))
+
+    def enough(n: int) -> bool:
+        predicted = math.log(rest) - fall * (math.sqrt(n) - math.sqrt(len(a)))
+        return predicted + log_largest_weight(d, k, (n - k) // 2) < goal
+
+    return [n for n in ladder if n > len(a) and enough(n)]
