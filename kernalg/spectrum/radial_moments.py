@@ -82,9 +82,11 @@ def check_domain(K: DotProductKernel, space: RadialSpace) -> None:
     with precision(128):
         q = ball(top)
         finite = function(q).is_finite() and (not isinstance(space, Shells) or function(-q).is_finite())
-        if finite and not K.nonnegative and not isinstance(space, Shells):
-            # With non-negative coefficients the first singularity lies on the positive axis (Pringsheim). The pieces
-            # shrink towards the end, where a singularity is allowed.
+        by_series = K.nonnegative or not isinstance(space, Shells)
+        if finite and by_series and (top > 1 or not K.nonnegative):
+            # A kernel that is known to be non-negative is known to converge up to rho = 1. With non-negative
+            # coefficients the first singularity lies on the positive axis (Pringsheim). The pieces shrink towards the
+            # end, where a singularity is allowed.
             ends = [q * i / 64 for i in range(64)] + [q * (1 - arb(2) ** -i) for i in range(7, 31)]
             finite = all(function(acb(left.union(right)), analytic=True).is_finite() for left, right in pairwise(ends))
     if not finite:
