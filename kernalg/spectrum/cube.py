@@ -21,11 +21,11 @@ from typing import Any
 
 from flint import arb
 
-from kernalg.enclosure.balls import bits_for, check_digits, enclose, has_digits, negligible, precision
+from kernalg.enclosure.balls import bits_for, check_digits, has_digits, negligible, precision
 from kernalg.errors import DomainError, InternalError, NoClosedForm, PrecisionError
 from kernalg.expansion.cube import cube_from_taylor, krawtchouk_integers, weighted_sums
 from kernalg.spectrum.from_balls import DOUBLE_DIGITS, rounding, spectrum_from_balls
-from kernalg.spectrum.profiles import Profile, profile_of, rational_coefficients
+from kernalg.spectrum.profiles import Profile, profile_of, rational_coefficients, value_at_one
 from kernalg.spectrum.spaces import Hypercube
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.sphere import not_positive
@@ -74,7 +74,7 @@ def cube_spectrum(K: Any, space: Hypercube, degree: int, digits: int | None, exa
             atoms=2**d,
         )
     goal = DOUBLE_DIGITS if digits is None else check_digits(digits)
-    at_one = enclose(lambda t: profile.ball(t), [1], goal + 5)
+    at_one = value_at_one(profile, goal + 5)
     found = _from_taylor_coefficients(profile, d, degree, goal, at_one)
     found |= eigenvalues_by_krawtchouk(profile, d, [k for k in range(degree + 1) if k not in found], goal, at_one)
     for k in range(degree + 1):

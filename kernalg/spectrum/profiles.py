@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 import sympy as sp
 from flint import arb, arb_series
 
-from kernalg.enclosure.balls import precision
-from kernalg.errors import DomainError
+from kernalg.enclosure.balls import enclose, precision
+from kernalg.errors import DomainError, PrecisionError
 from kernalg.symbols import rho
 
 
@@ -89,6 +89,30 @@ def profile_of(K: Any) -> Profile:
     return profile
 
 
+def value_at_one(profile: Profile, digits: int) -> arb:
+    """K(1), what the levels add up to, to `digits` digits; DomainError if it is not finite.
+
+    Raises
+    ------
+    DomainError
+        If the profile is not finite at 1: the trace of its integral operator is infinite, or it is out of its domain.
+    """
+
+    def compute() -> arb:
+        try:
+            return enclose(lambda t: profile.ball(t), [1], digits)
+        except PrecisionError as error:
+            with precision(1024):
+                if profile.ball(arb(1)).is_finite():
+                    raise
+            raise DomainError(
+                f"{profile}: K(1), the trace, is not finite, so there is no spectrum that adds up to it. A kernel is "
+                "finite at equal inputs: shift its singularity beyond 1, as in 1/(11/10 - rho)"
+            ) from error
+
+    return remembered(profile, ("K(1)", digits), compute)
+
+
 def rational_coefficients(profile: Profile) -> list[sp.Rational]:
     """Taylor coefficients of a polynomial profile as fractions; DomainError for any other profile."""
     expr = getattr(profile, "expr", profile)
@@ -98,8 +122,8 @@ def rational_coefficients(profile: Profile) -> list[sp.Rational]:
         polynomial = None
     if polynomial is None or not all(a.is_Rational for a in polynomial.all_coeffs()):
         raise DomainError(
-            f"exact=True needs a polynomial in rho with rational coefficients, and the kernel is {expr}: ask for "
-            "digits= instead"
+            f"exact=True needs a polynomial in rho with rational coefficients, and {profile} is none: ask for digits= "
+            "instead"
         )
     return [sp.Rational(a) for a in reversed(polynomial.all_coeffs())]
 

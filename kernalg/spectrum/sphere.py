@@ -22,7 +22,7 @@ from typing import Any
 
 from flint import arb
 
-from kernalg.enclosure.balls import check_digits, enclose, precision
+from kernalg.enclosure.balls import check_digits, precision
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.expansion.taylor import zonal_from_taylor
 from kernalg.expansion.zonal import multiplicities
@@ -34,7 +34,7 @@ from kernalg.spectrum.profiles import (
     has_slow_values,
     profile_of,
     rational_coefficients,
-    remembered,
+    value_at_one,
 )
 from kernalg.spectrum.spaces import Space, Sphere
 from kernalg.spectrum.spectrum import Spectrum
@@ -63,7 +63,7 @@ def sphere_spectrum(K: Any, space: Sphere, degree: int, digits: int | None, exac
     d = space.d
     certified = digits is not None
     goal = check_digits(digits) if digits is not None else DOUBLE_DIGITS
-    at_one = remembered(profile, ("K(1)", goal), lambda: enclose(lambda t: profile.ball(t), [1], goal + 5))
+    at_one = value_at_one(profile, goal + 5)
     levels = list(range(degree + 1))
 
     found: dict[int, tuple[arb, str]] = {}

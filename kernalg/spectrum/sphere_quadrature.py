@@ -48,7 +48,8 @@ def eigenvalues_by_gauss(
     highest = pending[-1]
     bits = bits_for(digits) + _cancelled_bits(d, highest) + (48 if few_nodes else 128)
     nodes = 64
-    while nodes < highest + 4 * math.sqrt(d):
+    # The measure has the width 1/sqrt(d): 4 sqrt(d) nodes on all of it, or as many in the window.
+    while nodes < min(highest + 4 * math.sqrt(d) * _window(d, bits) / (math.pi / 2), _MOST_NODES // 2):
         nodes *= 2
     previous = _gauss_rule(profile, d, pending, nodes, bits)
     while pending and nodes < _MOST_NODES:
@@ -76,15 +77,18 @@ def eigenvalues_by_gauss(
 
 def _gauss_rule(profile: Profile, d: int, levels: list[int], nodes: int, bits: int) -> dict[int, arb]:
     points, weights = gauss_legendre(nodes, bits)
+    window = _window(d, bits)
     with precision(bits):
-        half_pi = arb.pi() / 2
+        half = arb(window) if window < math.pi / 2 else arb.pi() / 2
+        middle = arb.pi() / 2
         totals = {k: arb(0) for k in levels}
         smallest = arb(2) ** -(2 * bits)
         # The nodes theta and pi - theta together: P_k(-t) = (-1)^k P_k(t). The number of nodes is even.
         for point, weight in zip(points, weights, strict=True):
             if point > 0:
                 continue
-            sine, cosine = (half_pi * (1 + point)).sin_cos()
+            # Where the window is everything, from the end: near it a square root of 1 - cosine wants all its digits.
+            sine, cosine = (half * (1 + point) + (middle - half)).sin_cos()
             measure = weight * sine ** (d - 2)
             if measure < smallest:
                 continue
@@ -93,8 +97,13 @@ def _gauss_rule(profile: Profile, d: int, levels: list[int], nodes: int, bits: i
             zonal = zonal_balls(levels[-1], d, cosine)
             for k in levels:
                 totals[k] += (odd if k % 2 else even) * zonal[k]
-        factor = density_constant(d) * half_pi
+        factor = density_constant(d) * half
         return {k: total * factor for k, total in totals.items()}
+
+
+def _window(d: int, bits: int) -> float:
+    """Half the width, at most pi/2, of the angles around pi/2 beyond which sin^(d-2) is below 2^(-2 bits)."""
+    return min(math.pi / 2, math.sqrt(4 * bits * math.log(2) / max(d - 2, 1)))
 
 
 def eigenvalues_by_enclosure(profile: Profile, d: int, scales: Mapping[int, arb], digits: int) -> dict[int, arb]:

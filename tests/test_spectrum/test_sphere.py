@@ -287,8 +287,9 @@ def test_bad_input():
         with pytest.raises(DomainError):
             call()
     # Singular at 1: no trace.
-    with pytest.raises(PrecisionError):
-        spectrum(ExpressionProfile(1 / (1 - rho)), Sphere(3), degree=2)
+    for formula in ("1/(1-rho)", "-log(1-rho)", "(1-rho)**(-1/4)", "asin(2*rho)"):
+        with pytest.raises(DomainError, match="the trace, is not finite"):
+            spectrum(dot_product_kernel(formula), Sphere(3), degree=2)
     # More digits than the nodes allowed can give: a refusal, at once.
     with pytest.raises(PrecisionError, match="nodes"):
         spectrum(profile_of("relu NTK 1"), Circle, degree=2, digits=2000)
@@ -346,3 +347,16 @@ def test_coefficients_are_computed_once_for_equal_kernels():
     again = spectrum(profile, Sphere(100), degree=20)
     assert len(calls) == done and list(again.eigenvalues) == list(first.eigenvalues)
     assert mlp("relu", depth=2).ntk.profile() is mlp("relu", depth=2).ntk.profile()
+
+
+@pytest.mark.parametrize("d", [1000, 10**6])
+def test_signs_unknown_in_high_dimension(d):
+    """Gauss-Legendre in a window around the equator, against the series of exp minus that of the cube."""
+    s = spectrum(dot_product_kernel("exp(rho) - rho**3/60"), Sphere(d), degree=8)
+    assert set(s.methods) == {"Gauss"}
+    exp = spectrum(dot_product_kernel("exp(rho)"), Sphere(d), degree=8, digits=30).exact
+    cube = zonal_from_taylor([0, 0, 0, sp.Rational(1, 60)], d, 8)
+    for k in range(9):
+        assert abs(s.eigenvalues[k] / (exp[k] - sp.N(cube[k], 30)) - 1) < 1e-13
+    with pytest.raises(DomainError, match="degree 1 is -"):
+        spectrum(dot_product_kernel("exp(-rho)"), Sphere(d), degree=3)
