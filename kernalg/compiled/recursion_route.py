@@ -151,9 +151,8 @@ class RecursionRoute:
     ) -> None:
         """Compute the entries of the rows from `first` on that are not finite again."""
         wrong = np.nonzero(unfinished(K, T, first, lower, with_ntk))
-        rows, columns = (np.ascontiguousarray(index) for index in wrong)
+        rows, columns = wrong[0] + first, np.ascontiguousarray(wrong[1])
         nngp, ntk = np.empty(rows.size), np.empty(rows.size)
-        rows += first
         self._refine_module.refine(
             left.X,
             right.X,

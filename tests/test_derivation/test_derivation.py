@@ -75,4 +75,4 @@ def test_wrong_requests() -> None:
 def test_the_command_line_checks_pages() -> None:
     command = [sys.executable, "-m", "derivations", "relu", "--check"]  # test_pages.py looks at all of them
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0 and run.stdout == "relu: every step holds\n", run.stderr
+    assert run.returncode == 0 and run.stdout == "relu: every step holds (derivations/relu.md)\n", run.stderr

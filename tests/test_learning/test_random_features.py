@@ -265,7 +265,6 @@ def test_shows_and_stores_itself():
     for broken in [data | {"gamma": [1.0]}, data | {"learnabilities": [1.0]}, {"type": data["type"]}]:
         with pytest.raises(DomainError, match="JSON"):
             RandomFeaturesCurve.from_json(json.dumps(broken))
-    pytest.importorskip("pandas")
     frame = curve.to_pandas()
     assert frame.loc[(4, 8), "test_mse"] == curve.test_mse[1, 1] and len(frame) == 4
 
