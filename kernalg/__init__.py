@@ -69,7 +69,7 @@ _HOME = {
     "critical_level_formulas": "learning.symbolic",
     "GradientFlowCurve": "learning.gradient_flow",
     "gradient_flow_curve": "learning.gradient_flow",
-    "optimal_stopping": "learning.gradient_flow",
+    "optimal_stopping": "learning.optimal_stopping",
     "LearningCurve": "learning.eigenlearning",
     "learning_curve": "learning.eigenlearning",
     "OptimalRidge": "learning.optimal_ridge",
@@ -153,9 +153,10 @@ if TYPE_CHECKING:
     from kernalg.learning.critical_level import CriticalLevel, critical_level, critical_level_of
     from kernalg.learning.eigenlearning import LearningCurve, learning_curve
     from kernalg.learning.estimators import RidgeEstimates, ridge_estimates
-    from kernalg.learning.gradient_flow import GradientFlowCurve, gradient_flow_curve, optimal_stopping
+    from kernalg.learning.gradient_flow import GradientFlowCurve, gradient_flow_curve
     from kernalg.learning.large_regression import RidgeRegression, ridge_regression
     from kernalg.learning.optimal_ridge import OptimalRidge, noise_derivative, optimal_ridge, ridge_derivative
+    from kernalg.learning.optimal_stopping import optimal_stopping
     from kernalg.learning.random_features import RandomFeaturesCurve, random_features_curve
     from kernalg.learning.regression import measured_curve_on_data
     from kernalg.learning.risks import level_risks, mode_risks, out_of_distribution_risk

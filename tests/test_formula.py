@@ -327,7 +327,7 @@ def test_parse_agrees_with_sympy(text):
 # -- JSON -------------------------------------------------------------------------------------------------------------
 
 
-def _round_trip(expr):
+def assert_round_trip(expr):
     tree = json.loads(json.dumps(to_json(expr)))
     back = from_json(tree)
     assert back == expr
@@ -341,7 +341,7 @@ def _round_trip(expr):
 def test_json_round_trip_of_parsed_formulas(text):
     expr = _parsed(text)
     if expr is not None:
-        _round_trip(expr)
+        assert_round_trip(expr)
 
 
 POSITIVE, PLAIN, COUNT = sp.Symbol("t", positive=True), sp.Symbol("x"), sp.Symbol("n", integer=True, nonnegative=True)
@@ -373,7 +373,7 @@ POSITIVE, PLAIN, COUNT = sp.Symbol("t", positive=True), sp.Symbol("x"), sp.Symbo
     ids=str,
 )
 def test_json_round_trip(expr):
-    _round_trip(expr)
+    assert_round_trip(expr)
 
 
 def test_from_json_returns_our_symbols():

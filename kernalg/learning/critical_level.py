@@ -27,14 +27,16 @@ from numpy.typing import ArrayLike
 from kernalg.checks import FloatArray, real_number, whole_number
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.learning.problem import learning_problem, not_negative
-from kernalg.learning.records import record_from_json, record_to_json
+from kernalg.learning.records import equal_by_json, record_from_json, record_to_json, shown_as_table
 from kernalg.spectrum.spectrum import Spectrum
-from kernalg.spectrum.tables import format_integer, html_table, import_pandas, text_table
+from kernalg.spectrum.tables import format_integer, import_pandas
 
 _PER_N = ("kappa", "learnability", "overfitting", "bias", "variance", "train_mse", "test_mse")
 _NODES = 1 << 20
 
 
+@equal_by_json
+@shown_as_table
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CriticalLevel:
     """Learning curve of one level of equal eigenvalues; arrays have one entry per `n`.
@@ -69,14 +71,6 @@ class CriticalLevel:
     def __len__(self) -> int:
         return len(self.n)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, CriticalLevel):
-            return NotImplemented
-        return self.to_json() == other.to_json()
-
-    def __hash__(self) -> int:
-        return hash(self.to_json())
-
     def _headline(self) -> str:
         return (
             f"Critical level: {format_integer(self.modes)} modes of eigenvalue {self.eigenvalue:.6g}, effective ridge "
@@ -86,12 +80,6 @@ class CriticalLevel:
     def _table(self) -> tuple[list[str], list[list[str]]]:
         columns = [[f"{v:.6g}" for v in getattr(self, name)] for name in _PER_N]
         return ["n", *_PER_N], [list(row) for row in zip((f"{v:.10g}" for v in self.n), *columns, strict=True)]
-
-    def __repr__(self) -> str:
-        return f"{self._headline()}\n{text_table(*self._table())}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self._headline()}</p>{html_table(*self._table())}"
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns back into an equal CriticalLevel."""

@@ -28,7 +28,7 @@ from kernalg.formula import read_object
 from kernalg.learning.diagnostics import Diagnostics, Message, diagnose
 from kernalg.learning.kappa import at_kappa, solve_kappa
 from kernalg.learning.problem import learning_problem
-from kernalg.learning.records import frozen, plain
+from kernalg.learning.records import equal_by_json, frozen, plain
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
@@ -40,6 +40,7 @@ _PER_N = (
 )  # fmt: skip
 
 
+@equal_by_json
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LearningCurve:
     """What kernel ridge regression is expected to achieve, per number of samples.
@@ -82,14 +83,6 @@ class LearningCurve:
 
     def __len__(self) -> int:
         return len(self.n)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, LearningCurve):
-            return NotImplemented
-        return self.to_json() == other.to_json()
-
-    def __hash__(self) -> int:
-        return hash(self.to_json())
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         names = ["kappa", "learnability_sum", "overfitting", "bias", "variance", "train_mse", "test_mse"]

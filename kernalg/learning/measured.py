@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ import numpy as np
 from kernalg.checks import FloatArray, real_array, real_number, real_vector
 from kernalg.errors import DomainError
 from kernalg.formula import read_object
-from kernalg.spectrum.tables import html_table, import_pandas, text_table
+from kernalg.learning.records import equal_by_json, shown_as_table
+from kernalg.spectrum.tables import import_pandas
 
 _QUANTITIES = ("test_mse", "train_mse", "loo", "gcv", "loo_over_gcv")
 
@@ -49,6 +49,8 @@ class Measured:
         return f"Measured([{', '.join(cells)}], {self.draws.shape[1]} draws)"
 
 
+@equal_by_json
+@shown_as_table
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MeasuredCurve:
     """Errors of kernel ridge regression in experiments, per number of samples.
@@ -88,14 +90,6 @@ class MeasuredCurve:
     def __len__(self) -> int:
         return len(self.n)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, MeasuredCurve):
-            return NotImplemented
-        return self.to_json() == other.to_json()
-
-    def __hash__(self) -> int:
-        return hash(self.to_json())
-
     def _table(self) -> tuple[list[str], list[list[str]]]:
         columns = [[f"{v:.10g}" for v in self.n]]
         for _, quantity in self._measured():
@@ -107,12 +101,6 @@ class MeasuredCurve:
     def _headline(self) -> str:
         draws = self.test_mse.draws.shape[1]
         return f"Measured curve: ridge {self.ridge:g}, noise {self.noise:g}, {draws} draws (mean ± standard error)"
-
-    def __repr__(self) -> str:
-        return f"{self._headline()}\n{text_table(*self._table())}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self._headline())}</p>{html_table(*self._table())}"
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns back into an equal MeasuredCurve."""

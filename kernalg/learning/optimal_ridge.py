@@ -33,7 +33,7 @@ from kernalg.errors import DomainError, InternalError
 from kernalg.learning.eigenlearning import LearningCurve
 from kernalg.learning.kappa import at_kappa, solve_kappa
 from kernalg.learning.problem import LearningProblem, learning_problem
-from kernalg.learning.records import record_from_json, record_to_json
+from kernalg.learning.records import equal_by_json, record_from_json, record_to_json
 from kernalg.spectrum.spectrum import Spectrum
 from kernalg.spectrum.tables import html_table, import_pandas, text_table
 
@@ -88,6 +88,7 @@ def noise_derivative(curve: LearningCurve) -> FloatArray:
     return _check_curve(curve).overfitting
 
 
+@equal_by_json
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OptimalRidge:
     """The ridge that makes the predicted test error smallest, per n.
@@ -111,14 +112,6 @@ class OptimalRidge:
 
     def __len__(self) -> int:
         return len(self.n)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, OptimalRidge):
-            return NotImplemented
-        return self.to_json() == other.to_json()
-
-    def __hash__(self) -> int:
-        return hash(self.to_json())
 
     def _columns(self) -> dict[str, FloatArray]:
         return {name: getattr(self, name) for name in ("ridge", "kappa", "test_mse", "ridgeless_mse")}

@@ -30,7 +30,6 @@ are the squared bias of the mean predictor, the variance from the choice of feat
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -42,10 +41,10 @@ from kernalg.checks import FloatArray, real_array, real_number
 from kernalg.errors import DomainError
 from kernalg.learning.kappa import at_kappa
 from kernalg.learning.problem import learning_problem
-from kernalg.learning.records import frozen, record_from_json, record_to_json
+from kernalg.learning.records import equal_by_json, frozen, record_from_json, record_to_json, shown_as_table
 from kernalg.learning.sorted_levels import Rest, solve, sorted_levels, upper_shift
 from kernalg.spectrum.spectrum import Spectrum
-from kernalg.spectrum.tables import html_table, import_pandas, text_table
+from kernalg.spectrum.tables import import_pandas
 
 _PER_POINT = (
     "features", "kappa", "gamma", "overfitting", "test_mse", "excess_mse", "train_mse", "bias", "feature_variance",
@@ -53,6 +52,8 @@ _PER_POINT = (
 )  # fmt: skip
 
 
+@equal_by_json
+@shown_as_table
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RandomFeaturesCurve:
     """What random feature ridge regression is expected to achieve.
@@ -92,14 +93,6 @@ class RandomFeaturesCurve:
     power: FloatArray
     spectrum: Spectrum
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, RandomFeaturesCurve):
-            return NotImplemented
-        return self.to_json() == other.to_json()
-
-    def __hash__(self) -> int:
-        return hash(self.to_json())
-
     def _table(self) -> tuple[list[str], list[list[str]]]:
         names = ["kappa", "gamma", "overfitting", "bias", "feature_variance", "variance", "test_mse"]
         columns = [[f"{v:.10g}" for v in values.ravel()] for values in (self.n, self.features)]
@@ -108,12 +101,6 @@ class RandomFeaturesCurve:
 
     def _headline(self) -> str:
         return f"Random features: ridge {self.ridge:g}, noise {self.noise:g}, power {self.power.sum():.6g}"
-
-    def __repr__(self) -> str:
-        return "\n".join([self._headline(), text_table(*self._table())])
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self._headline())}</p>{html_table(*self._table())}"
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns back into an equal value (infinities as the string "inf")."""

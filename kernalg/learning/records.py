@@ -1,7 +1,8 @@
-"""JSON of values that are records of arrays and numbers: one field, one entry."""
+"""What the values of this room share: equality, display, and the JSON of records of arrays and numbers."""
 
 from __future__ import annotations
 
+import html
 import json
 import math
 from collections.abc import Callable
@@ -15,8 +16,35 @@ from kernalg.checks import FloatArray
 from kernalg.errors import DomainError, InternalError
 from kernalg.formula import read_object
 from kernalg.spectrum.spectrum import Spectrum
+from kernalg.spectrum.tables import html_table, text_table
 
 Record = TypeVar("Record")
+
+
+def equal_by_json(cls: type[Record]) -> type[Record]:
+    """Class decorator: two values are equal if their JSON texts are. (Values have no base class: rule of the house.)"""
+
+    def equal(self: Any, other: Any) -> bool:
+        return bool(self.to_json() == other.to_json()) if type(other) is type(self) else NotImplemented
+
+    def hashed(self: Any) -> int:
+        return hash(self.to_json())
+
+    cls.__eq__, cls.__hash__ = equal, hashed  # type: ignore[method-assign]
+    return cls
+
+
+def shown_as_table(cls: type[Record]) -> type[Record]:
+    """Class decorator: text and HTML from the value's `_headline()` and `_table()`."""
+
+    def as_text(self: Any) -> str:
+        return f"{self._headline()}\n{text_table(*self._table())}"
+
+    def as_html(self: Any) -> str:
+        return f"<p>{html.escape(self._headline())}</p>{html_table(*self._table())}"
+
+    cls.__repr__, cls._repr_html_ = as_text, as_html  # type: ignore[method-assign, attr-defined]
+    return cls
 
 
 def record_to_json(record: Any) -> str:

@@ -25,13 +25,14 @@ from kernalg.checks import FloatArray, real_array, real_number, real_vector
 from kernalg.errors import DomainError
 from kernalg.learning.eigenlearning import LearningCurve
 from kernalg.learning.kappa import AtKappa, at_kappa
-from kernalg.learning.records import frozen, record_from_json, record_to_json
+from kernalg.learning.records import equal_by_json, frozen, record_from_json, record_to_json
 from kernalg.spectrum.tables import text_table
 
 # More modes than this are not listed one by one unless their levels are given.
 _MANY = 10**7
 
 
+@equal_by_json
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LevelRisks:
     """The excess error of a learning curve, level by level; shape (len(n), levels) but for `n` and `beyond`.
@@ -61,14 +62,6 @@ class LevelRisks:
         rows = [[f"{n:.10g}", *(f"{v:.6g}" for v in row)] for n, row in zip(self.n, self.risk, strict=True)]
         beyond = f", and {self.beyond:.6g} of power beyond them" if self.beyond else ""
         return f"Excess error per level (bias + variance){beyond}:\n{text_table(['n', *levels], rows)}"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, LevelRisks):
-            return NotImplemented
-        return self.to_json() == other.to_json()
-
-    def __hash__(self) -> int:
-        return hash(self.to_json())
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns back into an equal LevelRisks."""

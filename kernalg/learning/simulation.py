@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Callable, Iterable
@@ -30,11 +29,12 @@ from kernalg.learning.experiments import (
 )
 from kernalg.learning.levels import Levels, degree_of, homogeneous_levels, levels_of
 from kernalg.learning.measured import Measured
+from kernalg.learning.records import equal_by_json, shown_as_table
 from kernalg.learning.regression import Progress, run_experiments, sample_sizes
 from kernalg.learning.targets import ProfileTarget, profile_function
 from kernalg.spectrum.spaces import SPACE_TYPES, GaussianInputs, Hypercube, ProductOfSpheres, Space, Sphere
 from kernalg.spectrum.spectrum import Spectrum
-from kernalg.spectrum.tables import html_table, import_pandas, text_table
+from kernalg.spectrum.tables import import_pandas
 
 # Sample sizes taken from a curve of many.
 _SIZES = 8
@@ -47,6 +47,8 @@ _PER_N = (
 _KINDS = ("zonal", "random", "parity")
 
 
+@equal_by_json
+@shown_as_table
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Simulation:
     """Experiments and the curve that predicted them.
@@ -157,20 +159,6 @@ class Simulation:
             f"Simulation{where}: target {self.target}, ridge {curve.ridge:g}, noise {curve.noise:g}, {draws} draws "
             f"(mean ± standard error), {self.method}"
         )
-
-    def __repr__(self) -> str:
-        return f"{self._headline()}\n{text_table(*self._table())}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self._headline())}</p>{html_table(*self._table())}"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Simulation):
-            return NotImplemented
-        return self.to_json() == other.to_json()
-
-    def __hash__(self) -> int:
-        return hash(self.to_json())
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns back into an equal Simulation."""

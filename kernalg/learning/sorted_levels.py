@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernalg.checks import FloatArray
 from kernalg.errors import InternalError
@@ -46,6 +47,7 @@ class SortedLevels:
     powers : multiplicity times eigenvalue.
     modes : multiplicities, as floats.
     high, low : cumulative multiplicities C_0, C_1, … as unevaluated sums, exact to 106 bits: C_J - p loses nothing.
+    order : indices of these levels in the spectrum.
     logs : log2 of the eigenvalues where these may be below the range of float64, otherwise None.
     """
 
@@ -54,6 +56,7 @@ class SortedLevels:
     modes: FloatArray
     high: FloatArray
     low: FloatArray
+    order: NDArray[np.intp]
     logs: FloatArray | None
 
     def __len__(self) -> int:
@@ -88,7 +91,7 @@ def sorted_levels(spectrum: Spectrum) -> SortedLevels:
     modes = np.array([capped(spectrum.multiplicities[i]) for i in order])
     values = np.maximum(spectrum.eigenvalues[order], 0.0)
     binary = None if spectrum.exact is None else logs[order] / math.log(2)
-    return SortedLevels(values, spectrum.level_power[order], modes, high, low, binary)
+    return SortedLevels(values, spectrum.level_power[order], modes, high, low, order, binary)
 
 
 def upper_shift(bound: float, p: FloatArray) -> int:

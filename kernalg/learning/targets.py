@@ -34,6 +34,7 @@ from kernalg.errors import DomainError
 from kernalg.formula import parse, read_object
 from kernalg.learning.levels import levels_of, random_inputs, values_of
 from kernalg.learning.polynomial_targets import polynomial_power
+from kernalg.learning.records import equal_by_json
 from kernalg.spectrum.spaces import (
     SPACE_TYPES,
     GaussianInputs,
@@ -54,6 +55,7 @@ _TABLE = 2_000_000
 _FAR = 16.0
 
 
+@equal_by_json
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TargetPower:
     """Power of a target per level, and beyond the levels.
@@ -91,14 +93,6 @@ class TargetPower:
         seen = np.where(self.estimates > 2 * self.errors, self.estimates, 0.0)
         seen[-1] = max(self.estimates[-1] + float((self.estimates - seen)[:-1].sum()), 0.0)
         return seen
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, TargetPower):
-            return NotImplemented
-        return self.to_json() == other.to_json()
-
-    def __hash__(self) -> int:
-        return hash(self.to_json())
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns back into an equal TargetPower."""

@@ -15,7 +15,6 @@ Canatar, Bordelon and Pehlevan, Nat. Commun. 2021; for averages Patil, Kuchibhot
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -27,11 +26,13 @@ from kernalg.checks import FloatArray, real_vector
 from kernalg.errors import DomainError
 from kernalg.learning.kappa import at_kappa, solve_kappa
 from kernalg.learning.problem import learning_problem
-from kernalg.learning.records import frozen, record_from_json, record_to_json
+from kernalg.learning.records import equal_by_json, frozen, record_from_json, record_to_json, shown_as_table
 from kernalg.spectrum.spectrum import Spectrum
-from kernalg.spectrum.tables import html_table, import_pandas, text_table
+from kernalg.spectrum.tables import import_pandas
 
 
+@equal_by_json
+@shown_as_table
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CrossRisk:
     """Expected products of the errors of kernel ridge regressions with different ridges.
@@ -59,14 +60,6 @@ class CrossRisk:
 
     def __len__(self) -> int:
         return len(self.n)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, CrossRisk):
-            return NotImplemented
-        return self.to_json() == other.to_json()
-
-    def __hash__(self) -> int:
-        return hash(self.to_json())
 
     def average_mse(self, weights: ArrayLike | None = None) -> FloatArray:
         """Test error, per n, of the average of the regressors: the quadratic form of `test_mse` in the weights.
@@ -99,12 +92,6 @@ class CrossRisk:
     def _headline(self) -> str:
         data = "the same data" if self.same_data else "independent data"
         return f"Cross risk on {data}: noise {self.noise:g}, power {self.power.sum():.6g}; columns are pairs of ridges"
-
-    def __repr__(self) -> str:
-        return "\n".join([self._headline(), text_table(*self._table())])
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self._headline())}</p>{html_table(*self._table())}"
 
     def to_json(self) -> str:
         """JSON text that `from_json` turns back into an equal CrossRisk (infinities as the string "inf")."""

@@ -178,7 +178,8 @@ def test_no_table_and_no_compilation_for_new_variances(tmp_path, monkeypatch):
     monkeypatch.setattr(sphere_tables, "_compute", refuse)
     monkeypatch.setattr(modules, "_import", refuse)
     for theta in np.random.default_rng(2).uniform(-2, 2, (5, 2)):
-        ours.clone_with_theta(theta)(X, eval_gradient=True)
+        K, gradient = ours.clone_with_theta(theta)(X, eval_gradient=True)
+        assert np.isfinite(K).all() and gradient.shape == (20, 20, 2)
 
 
 # -- scikit-learn's contract ----------------------------------------------------------------------

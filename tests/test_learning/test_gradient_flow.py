@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from kernalg.errors import DomainError, InternalError, PrecisionError
-from kernalg.learning import gradient_flow
+from kernalg.learning import flow_contour, gradient_flow
 from kernalg.learning.eigenlearning import learning_curve
-from kernalg.learning.gradient_flow import GradientFlowCurve, OptimalStopping, gradient_flow_curve, optimal_stopping
+from kernalg.learning.gradient_flow import GradientFlowCurve, gradient_flow_curve
+from kernalg.learning.optimal_stopping import OptimalStopping, optimal_stopping
 from kernalg.learning.problem import learning_problem
 from kernalg.learning.two_ridges import cross_risk
 from kernalg.spectrum.spectrum import Spectrum
@@ -196,8 +197,8 @@ def test_a_ridge_is_a_mixture_of_stopping_times(n):
 
 def test_a_root_in_the_wrong_half_plane_is_not_taken_for_kappa():
     """Followed from another root of the cubic equation, Newton's method stays with it: an error, no number."""
-    flow = gradient_flow._Flow(learning_problem(Spectrum([0.5, 0.1], [2, 20]), [1, 1], 10, 0.0))
-    values, powers, spare = flow.values, flow.powers, 10.0 - np.array(flow.counts)
+    flow = flow_contour.Flow(learning_problem(Spectrum([0.5, 0.1], [2, 20]), [1, 1], 10, 0.0))
+    values, powers, spare = flow.values, flow.powers, 10.0 - flow.levels.high
     ridge = -0.3 - 0.2j
     cubic = np.polymul([10, -ridge], np.poly(-values))
     for own, other in ((0, 1), (1, 0)):
@@ -218,10 +219,10 @@ def test_a_root_in_the_wrong_half_plane_is_not_taken_for_kappa():
 def test_the_error_estimate_tells_when_a_contour_is_too_coarse(monkeypatch, nodes):
     problem = {"n": 80, "times": [0.2, 2, 20, 200], "noise": 0.05}
     truth = gradient_flow_curve(*power_law(400), **problem).test_mse
-    monkeypatch.setattr(gradient_flow, "_NODES", nodes)
-    monkeypatch.setattr(gradient_flow, "_DOUBLINGS", 5)
+    monkeypatch.setattr(flow_contour, "_NODES", nodes)
+    monkeypatch.setattr(flow_contour, "_DOUBLINGS", 5)
     assert gradient_flow_curve(*power_law(400), **problem).test_mse == pytest.approx(truth, rel=1e-9)  # by doubling
-    monkeypatch.setattr(gradient_flow, "_DOUBLINGS", 1)
+    monkeypatch.setattr(flow_contour, "_DOUBLINGS", 1)
     monkeypatch.setattr(gradient_flow, "_REFUSED", 1.0)
     coarse = gradient_flow_curve(*power_law(400), **problem)
     assert (np.abs(coarse.test_mse - truth) < 3 * coarse.error).all() and coarse.error.max() > 1e-9
