@@ -168,6 +168,7 @@ def test_no_table_and_no_compilation_for_new_variances(tmp_path, monkeypatch):
     from kernalg.network import sphere_tables
 
     X = np.random.default_rng(2).standard_normal((20, 4))
+    X[1], X[2] = X[0] + 1e-9, 1e-9 - X[0]  # nearly parallel: the code that refines such entries is needed at once
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     ours = kernel()
     ours(X, eval_gradient=True)
