@@ -42,7 +42,7 @@ def multiple_descent() -> None:
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.6), layout="constrained")
         plot.learning_curves(curves, ax=left, title="Multiple descent without ridge")
         plot.optimal_ridge(optimal_ridge(spectrum, target, n=sizes, noise=1), right)
-        right.set_title("The best ridge at every n (noise 1)")
+        right.set_title("The best ridge at every n (noise 1)", pad=22)
         figure.savefig(HERE / "multiple_descent.png", dpi=150)
 
 

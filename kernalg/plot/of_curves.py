@@ -155,9 +155,11 @@ def optimal_ridge(best: OptimalRidge, ax: Axes | None = None, *, quantity: str =
         ax.plot(best.n, best.ridgeless_mse, color=VERMILION, linestyle=(0, (5, 2)), label="without ridge")
         ax.plot(best.n, best.test_mse, color=NAVY, linewidth=2.2, label="with the best ridge at every n")
         _noise_line(ax, best.noise)
-        ax.set(ylabel=_ERROR, title="The best ridge")
+        ax.set_ylabel(_ERROR)
+        ax.set_title("The best ridge", pad=22)
         error_axis(ax, np.concatenate([best.ridgeless_mse, best.test_mse]))
-        ax.legend(loc="best")
+        # Above the picture: below, where the curves leave room, the line of the noise runs.
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8, columnspacing=1.0)
         return ax
 
 
