@@ -20,7 +20,8 @@ FLOORS: list[list[str]] = [
     ["activation"],
     ["network"],
     ["derivation", "certify", "spectrum", "phase", "finite"],
-    ["learning", "design"],
+    ["learning"],
+    ["design"],
     ["export", "interop", "plot", "typeset"],
     ["findings report tour cli __main__"],
 ]
