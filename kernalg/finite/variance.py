@@ -145,34 +145,37 @@ def tangent_kernel_variance(
         if (np.abs(xi) > 1).any():
             raise DomainError(f"cosine = {xi[np.abs(xi) > 1][0]}: cosines lie between -1 and 1")
         q = np.full(xi.shape, float(w + b))
-        return neuron_variance(neuron, q, q, np.clip(float(w) * xi + float(b), -q, q), float(v), form)
+        return neuron_moments(neuron, q, q, np.clip(float(w) * xi + float(b), -q, q), float(v), form)[1]
     values = [_at_cosine(neuron, xi, w, b, v, form, digits) for xi in given.ravel()]
     return np.array(values, dtype=float if digits is None else object).reshape(given.shape)
 
 
-def neuron_variance(
+def neuron_moments(
     phi: Neuron, q1: ArrayLike, q2: ArrayLike, c: ArrayLike, v_var: float = 1.0, kind: str = "ntk"
-) -> FloatArray:
-    """n Var in float64 for pairs of pre-activations with variances q1, q2 and covariance c (arrays that broadcast).
+) -> tuple[FloatArray, FloatArray]:
+    """The mean of a neuron's term and its variance (n Var), in float64, at pairs of pre-activations.
 
-    The numbers are taken as rounded: a |c| beyond sqrt(q1 q2) by rounding stands for equality.
+    q1, q2 are their variances and c their covariances (arrays that broadcast), taken as numbers of 15 digits: a |c|
+    beyond sqrt(q1 q2) by rounding stands for equality.
 
     Examples
     --------
     >>> import kernalg as ka
-    >>> neuron_variance(ka.activation("relu"), 1, [1, 4], [1, 2]).tolist()
-    [3.0, 12.0]
+    >>> mean, variance = neuron_moments(ka.activation("relu"), 1, [1, 4], [1, 2])
+    >>> mean.tolist(), variance.tolist()
+    ([1.0, 2.0], [3.0, 12.0])
     """
     given = np.broadcast_arrays(*(real_array(n, a) for n, a in (("q1", q1), ("q2", q2), ("c", c))))
     rounded = np.stack([np.char.mod("%.14e", a.ravel()).astype(float) for a in given])
-    bound = np.sqrt(rounded[0] * rounded[1])
+    bound = np.sqrt(rounded[0]) * np.sqrt(rounded[1])
     rounded[2] = np.clip(rounded[2], -bound, bound)
     distinct, places = np.unique(rounded, axis=1, return_inverse=True)
     if distinct.shape[1] <= _few(phi, kind) or isinstance(phi, HermiteSeries):
-        values = np.array([_certified_at_floats(phi, column, v_var, kind) for column in distinct.T.tolist()])
+        made = np.array([_certified_at_floats(phi, column, v_var, kind) for column in distinct.T.tolist()]).T
     else:
-        values = _compiled(phi, distinct, v_var, kind)
-    return values[places.ravel()].reshape(given[0].shape)
+        made = _compiled(phi, distinct, v_var, kind)
+    mean, variance = (values[places.ravel()].reshape(given[0].shape) for values in made)
+    return mean, variance
 
 
 def _at_cosine(
@@ -182,63 +185,65 @@ def _at_cosine(
     if xi.free_symbols or not (xi**2 - 1).is_nonpositive:
         raise DomainError(f"cosine = {cosine}: a number from -1 to 1 is needed")
     asked = _FLOAT_DIGITS if digits is None else check_digits(digits)
-    value = _certified(phi, w + b, w + b, w * xi + b, v, kind, asked)
+    _, value = _certified(phi, w + b, w + b, w * xi + b, v, kind, asked)
     if not value.is_finite():
         return math.inf if digits is None else sp.oo
     return float(to_float(value, asked)) if digits is None else to_float(value, asked)
 
 
-def _certified_at_floats(phi: Neuron, point: Sequence[float], v_var: float, kind: str) -> float:
+def _certified_at_floats(phi: Neuron, point: Sequence[float], v_var: float, kind: str) -> tuple[float, float]:
     """The point has 15 digits: exact rationals, with c where it belongs when it sits on the bound."""
     q1, q2, c = (exact_number(value, "a variance") for value in point)
     if q1 == q2:
         c = max(-q1, min(q1, c))
     elif c**2 >= q1 * q2 * (1 - sp.Rational(1, 10**14)):
         c = sp.sign(c) * sp.sqrt(q1 * q2)
-    value = _certified(phi, q1, q2, c, exact_number(v_var, "v_var"), kind, _FLOAT_DIGITS)
-    return float(value) if value.is_finite() else math.inf
+    mean, value = _certified(phi, q1, q2, c, exact_number(v_var, "v_var"), kind, _FLOAT_DIGITS)
+    return float(mean), float(value) if value.is_finite() else math.inf
 
 
-def _certified(phi: Neuron, q1: sp.Expr, q2: sp.Expr, c: sp.Expr, v: sp.Expr, kind: str, digits: int) -> arb:
-    """A ball of relative radius 10^-digits, or around 0 and `negligible`, or infinity."""
-    value = arb(0)
+def _certified(
+    phi: Neuron, q1: sp.Expr, q2: sp.Expr, c: sp.Expr, v: sp.Expr, kind: str, digits: int
+) -> tuple[arb, arb]:
+    """Mean and variance: balls of relative radius 10^-digits, or around 0 and `negligible`; or an infinite variance."""
     # The terms cancel where the variance is small beside the square of the kernel: digits are added until enough stay.
     for working in (digits + 10, 2 * digits + 30, 2 * digits + 80, 4 * digits + 300):
-        try:
-            parts = _expectations(phi, q1, q2, c, kind, working)
-        except _InfiniteSquares:
-            return arb.pos_inf()
+        squares, means = _expectations(phi, q1, q2, c, kind, working)
         with precision(bits_for(working)):
-            value = _combined(parts, ball(c)) * ball(v) ** 2
-            if has_digits(value, digits) or (value.contains(0) and value.abs_upper() <= negligible(digits)):
-                return value
+            scale = ball(v)
+            mean, variance = _combined(squares, means, ball(c))
+            found = scale * mean, scale**2 * variance if squares else arb.pos_inf()
+            if all(_is_certain(value, digits) for value in found):
+                return found
     raise PrecisionError(
         f"n Var at q1 = {q1}, q2 = {q2}, c = {c} has not reached {digits} digits: its terms cancel; ask for fewer"
     )
 
 
-def _combined(parts: Sequence[Any], c: Any) -> Any:
-    """n Var / V^2 from the expectations of the module's formula, the squares' first."""
-    if len(parts) == 2:
-        squares, mean = parts
-        return squares - mean**2
-    squares, mixed, slopes, mean, slope_mean = parts
-    return squares + 2 * c * mixed + 3 * c**2 * slopes - (mean + c * slope_mean) ** 2
+def _is_certain(value: arb, digits: int) -> bool:
+    small = value.contains(0) and value.abs_upper() <= negligible(digits)
+    return small or has_digits(value, digits) or not value.is_finite()
 
 
-class _InfiniteSquares(Exception):
-    """The kernel is finite and its variance is not."""
+def _combined(squares: Sequence[Any], means: Sequence[Any], c: Any) -> tuple[Any, Any]:
+    """Mean and variance for V = 1, from the expectations in the module's formula (0 for missing squares)."""
+    mean = means[0] if len(means) == 1 else means[0] + c * means[1]
+    factors = (1, 2 * c, 3 * c**2)
+    return mean, sum(f * e for f, e in zip(factors, squares, strict=False)) - mean**2
 
 
-def _expectations(phi: Neuron, q1: sp.Expr, q2: sp.Expr, c: sp.Expr, kind: str, digits: int) -> list[arb]:
+def _expectations(
+    phi: Neuron, q1: sp.Expr, q2: sp.Expr, c: sp.Expr, kind: str, digits: int
+) -> tuple[list[arb], list[arb]]:
+    """Those of the squares (none where they are infinite) and those of phi and phi'."""
     if isinstance(phi, HermiteSeries):
         return _series_expectations(phi, q1, q2, c, kind, digits)
     means, squares = _duals(phi, kind)
     own = [dual.enclosure(q1, q2, c, digits=digits) for dual in means]  # the point and the kernel are sound, or say so
     try:
-        return [dual.enclosure(q1, q2, c, digits=digits) for dual in squares] + own
+        return [dual.enclosure(q1, q2, c, digits=digits) for dual in squares], own
     except DomainError:
-        raise _InfiniteSquares from None
+        return [], own
 
 
 @lru_cache(maxsize=64)
@@ -260,33 +265,36 @@ def _few(phi: Neuron, kind: str) -> int:
 
 
 def _compiled(phi: Activation, points: FloatArray, v_var: float, kind: str) -> FloatArray:
-    """float64 values; where so much cancels that they keep less than 1e-9, certified ones."""
+    """Means and variances in float64; where so much cancels that they keep less than 1e-9, certified ones."""
     q1, q2, c = points
     means, squares = _duals(phi, kind)
     try:
-        parts = [dual(q1, q2, c) for dual in (*squares, *means)]
+        parts = [dual(q1, q2, c) for dual in squares]
     except DomainError:  # infinite at some point
-        return np.array([_certified_at_floats(phi, column, v_var, kind) for column in points.T.tolist()])
-    values = v_var**2 * _combined(parts, c)
-    for i in np.flatnonzero(values < 1e-6 * v_var**2 * np.abs(parts[0])):
-        values[i] = _certified_at_floats(phi, points[:, i].tolist(), v_var, kind)
-    return values
+        return np.array([_certified_at_floats(phi, column, v_var, kind) for column in points.T.tolist()]).T
+    mean, variance = _combined(parts, [dual(q1, q2, c) for dual in means], c)
+    found = np.stack([v_var * mean, v_var**2 * variance])
+    for i in np.flatnonzero(variance < 1e-6 * np.abs(parts[0])):
+        found[:, i] = _certified_at_floats(phi, points[:, i].tolist(), v_var, kind)
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Hermite series: polynomials, in balls
 
 
-def _series_expectations(phi: HermiteSeries, q1: sp.Expr, q2: sp.Expr, c: sp.Expr, kind: str, digits: int) -> list[arb]:
+def _series_expectations(
+    phi: HermiteSeries, q1: sp.Expr, q2: sp.Expr, c: sp.Expr, kind: str, digits: int
+) -> tuple[list[arb], list[arb]]:
     # Powers of x cancel in h_k: the coefficients of h_k exceed its size on the bulk by less than 2^(2k).
     bits = bits_for(digits) + 12 * len(phi.coefficients)
     left, right = (_hermite_tables(phi, q, kind, bits) for q in (q1, q2))
     with precision(bits):
         rho = ball(c / sp.sqrt(q1 * q2)) if q1 != 0 and q2 != 0 else arb(0)
-        return [
-            arb_poly([a * b for a, b in zip(f, g, strict=True)])(rho)  # Mehler: sum of a_k b_k rho^k
-            for f, g in zip(left, right, strict=True)
-        ]
+        # Mehler: the sum of a_k b_k rho^k.
+        made = [arb_poly([a * b for a, b in zip(f, g, strict=True)])(rho) for f, g in zip(left, right, strict=True)]
+    count = 1 if kind == "nngp" else 2
+    return made[:-count], made[-count:]
 
 
 @lru_cache(maxsize=256)
@@ -335,21 +343,20 @@ def kurtosis(phi: Any, variance: Any = 1, digits: int | None = None) -> float | 
     Examples
     --------
     >>> kurtosis("sin(x)"), kurtosis("exp(x)", digits=12)
-    (1.37..., 54.5981500331)
+    (1.644..., 54.5981500331)
     """
     neuron = as_neuron(phi)
     q = exact_number(variance, "variance")
     if not q.is_positive:
         raise DomainError(f"variance = {variance}: the variance of a Gaussian is positive")
     asked = _FLOAT_DIGITS if digits is None else check_digits(digits)
-    try:
-        squares, mean = _expectations(neuron, q, q, q, "nngp", asked + 10)
-    except _InfiniteSquares:
-        return math.inf if digits is None else sp.oo
-    if not mean > 0:
+    squares, means = _expectations(neuron, q, q, q, "nngp", asked + 10)
+    if not means[0] > 0:
         raise DomainError("phi is 0 almost everywhere: it has no kurtosis")
+    if not squares:
+        return math.inf if digits is None else sp.oo
     with precision(bits_for(asked + 10)):
-        value = squares / mean**2
+        value = squares[0] / means[0] ** 2
     return float(to_float(value, asked)) if digits is None else to_float(value, asked)
 
 
@@ -478,7 +485,7 @@ def _in_the_plane(covariance: Callable[..., FloatArray], factor: FloatArray, bre
             if error <= 1e-11 * np.abs(found).max():
                 break
             error *= 2  # breaks away from 0 are not rays: the error falls slowly, and the last step is half of it
-    return KernelCovariance(found, error, "polar coordinates")
+    return KernelCovariance(found, error + 1e-13 * float(np.abs(found).max()), "polar coordinates")
 
 
 def _polar_rule(
