@@ -328,12 +328,12 @@ def _chi_squared(
         )
     found = tangent_kernel_covariance(phi, rows, np.stack([left, right], axis=1), w, b, readout, kind)
     scale = np.sqrt(np.maximum(np.diag(found.matrix), 0))
-    varying = scale > _ROUNDING * scale.max()
+    varying = scale > 1e-7 * scale.max()
     scale = scale[varying]
     correlation = found.matrix[np.ix_(varying, varying)] / np.outer(scale, scale)
     values, vectors = np.linalg.eigh(correlation)
     # What the rule does not resolve is no direction to judge by.
-    resolved = max(_NEGLIGIBLE, 100 * found.error / float(scale.min()) ** 2 / values[-1])
+    resolved = max(_NEGLIGIBLE, 20 * found.error)
     keep = values > resolved * values[-1]
     parts = vectors[:, keep].T @ (entries[varying] / scale) * math.sqrt(neurons)
     return float((parts**2 / values[keep]).sum()), int(keep.sum())

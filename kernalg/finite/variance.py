@@ -36,6 +36,7 @@ from kernalg.checks import FloatArray, real_array
 from kernalg.enclosure.balls import ball, bits_for, check_digits, has_digits, negligible, precision, to_float
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.expansion.hermite_series import HermiteSeries
+from kernalg.finite.pointwise import pointwise
 from kernalg.formula import exact_number
 from kernalg.symbols import x
 
@@ -212,7 +213,9 @@ def _certified(
         with precision(bits_for(working)):
             scale = ball(v)
             mean, variance = _combined(squares, means, ball(c))
-            found = scale * mean, scale**2 * variance if squares else arb.pos_inf()
+            found = scale * mean, scale * scale * variance
+            if not squares and _is_certain(found[0], digits):
+                return found[0], arb.pos_inf()
             if all(_is_certain(value, digits) for value in found):
                 return found
     raise PrecisionError(
@@ -222,14 +225,15 @@ def _certified(
 
 def _is_certain(value: arb, digits: int) -> bool:
     small = value.contains(0) and value.abs_upper() <= negligible(digits)
-    return small or has_digits(value, digits) or not value.is_finite()
+    return small or has_digits(value, digits)
 
 
 def _combined(squares: Sequence[Any], means: Sequence[Any], c: Any) -> tuple[Any, Any]:
     """Mean and variance for V = 1, from the expectations in the module's formula (0 for missing squares)."""
     mean = means[0] if len(means) == 1 else means[0] + c * means[1]
-    factors = (1, 2 * c, 3 * c**2)
-    return mean, sum(f * e for f, e in zip(factors, squares, strict=False)) - mean**2
+    factors = (1, 2 * c, 3 * c * c)
+    # Products, not powers: Arb's power of a ball around 0 is NaN.
+    return mean, sum(f * e for f, e in zip(factors, squares, strict=False)) - mean * mean
 
 
 def _expectations(
@@ -372,7 +376,8 @@ class KernelCovariance:
     ----------
     matrix : (m, m) array
     error : float
-        Estimated largest error of an entry, from a coarser rule (or the standard error of a random one).
+        Estimated largest error of an entry, from a coarser rule (or the standard error of a random one), relative to
+        the product of the two standard deviations.
     method : str
         How the Gaussian integrals were taken.
     """
@@ -433,7 +438,7 @@ def tangent_kernel_covariance(
     keep = values > 1e-12 * values[-1]
     # Pre-activations are factor @ z with z standard; as few components as the rows span.
     factor = vectors[:, keep] * np.sqrt(values[keep])
-    slope = neuron.derivative()
+    fast = pointwise(neuron)
 
     def moments(z: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
         """E[(T+S)(T+S)' + 2 S S'] and E[T+S] by a rule."""
@@ -443,11 +448,10 @@ def tangent_kernel_covariance(
             for first in range(0, len(weights), step):
                 part = slice(first, first + step)
                 u = factor @ z[:, part]
-                f = np.asarray(neuron(u))
+                f, g = fast.value_and_slope(u) if form == "ntk" else (fast.value(u), None)
                 terms = f[index[:, 0]] * f[index[:, 1]]
                 root = np.sqrt(weights[part])
-                if form == "ntk":
-                    g = np.asarray(slope(u))
+                if g is not None:
                     s = gram[index[:, 0], index[:, 1]][:, None] * g[index[:, 0]] * g[index[:, 1]]
                     terms += s
                     total += 2 * (s * root) @ (s * root).T
@@ -481,11 +485,11 @@ def _in_the_plane(covariance: Callable[..., FloatArray], factor: FloatArray, bre
             break
         before, found = found, covariance(nodes[: factor.shape[1]], weights)
         if size > 1:
-            error = float(np.abs(found - before).max())
-            if error <= 1e-11 * np.abs(found).max():
+            error = _relative(found - before, found)
+            if error <= 1e-10:
                 break
             error *= 2  # breaks away from 0 are not rays: the error falls slowly, and the last step is half of it
-    return KernelCovariance(found, error + 1e-13 * float(np.abs(found).max()), "polar coordinates")
+    return KernelCovariance(found, error + 1e-13, "polar coordinates")
 
 
 def _polar_rule(
@@ -505,14 +509,23 @@ def _polar_rule(
     return (directions[:, :, None] * r).reshape(2, -1), np.outer(turn_weights, r_weights).ravel()
 
 
+def _relative(errors: FloatArray, matrix: FloatArray) -> float:
+    """The largest error of an entry in units of its standard deviations, where those are more than rounding."""
+    deviations = np.sqrt(np.maximum(np.diag(matrix), 0))
+    real = deviations > 1e-7 * deviations.max()
+    scale = np.outer(deviations[real], deviations[real])
+    return float((np.abs(errors[np.ix_(real, real)]) / scale).max()) if real.any() else 0.0
+
+
 def _at_random(covariance: Callable[..., FloatArray], dimension: int, seed: int) -> KernelCovariance:
     found = []
     for child in np.random.SeedSequence(seed).spawn(_SCRAMBLINGS):
         points = qmc.Sobol(dimension, rng=np.random.default_rng(child)).random_base2(_SOBOL_BITS)
         nodes = ndtri(np.clip(points, 2.0**-60, 1 - 2.0**-53)).T
         found.append(covariance(nodes, np.full(nodes.shape[1], 1 / nodes.shape[1])))
-    error = float(np.std(found, axis=0, ddof=1).max()) / math.sqrt(_SCRAMBLINGS)
-    return KernelCovariance(np.mean(found, axis=0), error, f"{_SCRAMBLINGS} scrambled Sobol' sequences")
+    mean, deviation = np.mean(found, axis=0), np.std(found, axis=0, ddof=1)
+    error = _relative(deviation, mean) / math.sqrt(_SCRAMBLINGS)
+    return KernelCovariance(mean, error, f"{_SCRAMBLINGS} scrambled Sobol' sequences")
 
 
 def gauss_panels(starts: FloatArray, ends: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
