@@ -1,0 +1,1 @@
+"""From a kernel to a network that has it: the inverse problem."""
