@@ -175,15 +175,10 @@ class Family:
 
     def __str__(self) -> str:
         if self.name == EXPONENTIAL:
-            text = f"{'sinh' if self.parity else 'cosh'}({self.scale}*rho)"
+            text = f"exponential family, u = {self.scale}"
         else:
-            base = sp.asin(self.scale * rho) / (self.scale if self.name == ERROR_FUNCTION else 1)
-            if self.name == DAWSON:
-                base = base / (self.scale * sp.sqrt(1 - self.scale**2 * rho**2))
-            order = self.order - (self.name == DAWSON)
-            what = f"derivative {order} of " if order > 0 else f"integral {-order} of " if order < 0 else ""
-            text = f"{what}{base}"
-        return text if self.shift is None else f"(theta + {self.shift})^2 of {text}"
+            text = f"{self.name} family, s = {self.scale}, order {self.order}"
+        return text if self.shift is None else f"{text}, times k + {self.shift}".replace("+ -", "- ")
 
 
 def _sign(value: sp.Expr) -> int:
@@ -349,7 +344,7 @@ class Half:
         return [neat(self.amplitude * f) for f in self.family.squares(terms)]
 
     def __str__(self) -> str:
-        text = "" if self.family is None else f"{self.amplitude} times {self.family}"
+        text = "" if self.family is None else f"{self.family}, amplitude {self.amplitude}"
         if self.exceptions:
             some = ", ".join(f"a_{k} = {value}" for k, value in self.exceptions)
             text = f"{text}, except {some}" if text else some

@@ -95,16 +95,20 @@ def _average_by_rotation(phi: sp.Expr) -> sp.Expr | None:
         rotated = sp.expand(factor * rotated)
         if rotated.has(sp.I, sp.erfi):
             return None
-        average = _by_engine(rotated).rewrite(sp.erf)
+        average = _of_narrowed(rotated).rewrite(sp.erf)
         back = average.subs({_MEAN: sp.I * _MEAN, _VARIANCE: -_VARIANCE}, simultaneous=True)
         total += back.replace(sp.erf, lambda t: sp.I * sp.erfi(sp.expand(-sp.I * t))) / factor
     total = sp.expand(total)
     return None if total.has(sp.I) else total
 
 
+def _of_narrowed(f: sp.Expr) -> sp.Expr:
+    """The average of f, by that of x -> f(x/4): for exp(A x^2) with a large A the engine asks for a small variance."""
+    return _by_engine(f.subs(x, x / 4)).subs({_MEAN: 4 * _MEAN, _VARIANCE: 16 * _VARIANCE}, simultaneous=True)
+
+
 def _by_engine(phi: sp.Expr) -> sp.Expr:
-    shifted = Activation(phi.subs(x, x + _MEAN)) if phi.has(x) else Activation(phi)
-    return shifted.hermite(0, q=_VARIANCE)[0]
+    return Activation(phi.subs(x, x + _MEAN)).hermite(0, q=_VARIANCE)[0]
 
 
 def ntk_activation(phi: sp.Expr) -> sp.Expr:
@@ -177,8 +181,8 @@ def ntk_activation_enclosure(phi: sp.Expr, z: Any, digits: int = 30) -> arb:
     point = exact_number(z, "z")
     if point.free_symbols or not point.is_real:
         raise DomainError(f"z = {z} is not a real number; the formula itself is ntk_activation(phi)")
-    if not phi.has(x):
-        return ball_function(phi, ())()
+    if point == 0 and sp.expand(phi + phi.subs(x, -x)) == 0:
+        return arb(0)
     average = ball_function(_average(phi), (_MEAN, _VARIANCE))
     parts = pieces(phi)
     value = arb.nan()
@@ -215,7 +219,7 @@ def _value(average: BallFunction, parts: Pieces, point: sp.Expr, digits: int) ->
         bound = ball(start) * _bound(parts, z, 2 * ball(start) ** 2)
         head = arb(0, bound.abs_upper())
     # m between 0 and z exp(-end^2), v between 1 - exp(-2 end^2) and 1.
-    last = (-ball(end) ** 2).exp()
+    last = (-(ball(end) ** 2)).exp()
     far = average((z * last).union(arb(0)), (1 - last * last).union(arb(1)))
     tail = far * (ball(end)).erfc() * arb.pi().sqrt() / 2
     return (head + body + tail) * 2 / arb.pi().sqrt()

@@ -121,7 +121,7 @@ def _of_polynomial(polynomial: sp.Poly) -> tuple[ClosedForm, ...]:
     halves = []
     for parity in (0, 1):
         terms = sorted((k, a) for (k,), a in polynomial.terms() if k % 2 == parity and a != 0)
-        if any(a.is_negative for _, a in terms):
+        if any(_number_sign(a) < 0 for _, a in terms):
             return ()
         halves.append(Half(parity, exceptions=tuple(terms)))
     return table.variants(halves[0], halves[1], proved=True)
