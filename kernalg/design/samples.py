@@ -48,6 +48,7 @@ _ROUNDS = 8
 _ONE_BY_ONE = 600
 _MOST_STEPS = 2000
 _PLACES = 12
+_FEW = 60
 _COARSE = 0.01
 _RADII = (0.8, 0.97)
 _NODES = 4096
@@ -285,7 +286,9 @@ class _Problem:
                 break
             old = self.powers
             self.powers = np.union1d(old, missing)
-            a = np.bincount(np.searchsorted(self.powers, old), a, minlength=len(self.powers))
+            moved = np.zeros(len(self.powers))
+            moved[np.searchsorted(self.powers, old)] = a
+            a = moved
         return self.answer(None, a, None)
 
     # -- a kernel
@@ -388,16 +391,17 @@ class _Problem:
         if self.t.max() < 1:
             return math.inf, 1.0
         allowance = np.maximum(self.tolerance, residual) + 1e-8
-        table = self.table(self.rho)
         widest, where = -math.inf, 1.0
         for place in _places(self.t):
             row = self.table([self.correlation(place)])[0]
+            near = self._near(place)
+            table, k, slack = self.table(self.rho[near]), self.k[near], allowance[near]
             ends = []
             for sign in (1, -1):
                 result = linprog(
                     sign * row,
                     A_ub=np.vstack([table, -table]),
-                    b_ub=np.concatenate([self.k + allowance, allowance - self.k]),
+                    b_ub=np.concatenate([k + slack, slack - k]),
                     bounds=(0, None),
                     method="highs",
                 )
@@ -405,6 +409,18 @@ class _Problem:
             if ends[1] - ends[0] > widest:
                 widest, where = ends[1] - ends[0], place
         return max(widest, 0.0) * self.scale, where
+
+    def _near(self, place: float) -> np.ndarray:
+        """The samples for the bounds at `place`: all if they are few, else the nearest and a spread of others.
+
+        Fewer samples leave more open, so what is found is an upper bound still.
+        """
+        count = len(self.t)
+        if count <= _FEW:
+            return np.arange(count)
+        nearest = np.argsort(np.abs(self.t - place), kind="stable")[: _FEW // 2]
+        spread = np.argsort(self.t, kind="stable")[np.linspace(0, count - 1, _FEW // 2).astype(int)]
+        return np.union1d(nearest, spread)
 
 
 def _places(t: FloatArray) -> list[float]:
