@@ -8,7 +8,14 @@ import pytest
 import sympy as sp
 from flint import arb, fmpq
 
-from kernalg.design.samples import SampledKernel, TaylorEstimate, negative_moments, read_callable, sampled_kernel
+from kernalg.design.samples import (
+    SampledKernel,
+    TaylorEstimate,
+    _Problem,
+    negative_moments,
+    read_callable,
+    sampled_kernel,
+)
 from kernalg.enclosure.balls import precision
 from kernalg.errors import DomainError
 from kernalg.expansion.power_series import exact_taylor
@@ -171,12 +178,31 @@ def test_the_signs_of_all_moments(weights, points, known):
     assert bool(found) == bool(known)
 
 
-def test_a_moment_that_turns_negative_late_is_found():
-    """1e-6 at 1, -1 at rho and 1 at a rho a little larger … the sum 1e-6 + a^k - b^k dips for k near 1000 only."""
-    a, b = fmpq(9980, 10000), fmpq(9990, 10000)
+@pytest.mark.parametrize("a, b", [(9980, 9990), (9998, 9999)])
+def test_a_moment_that_turns_negative_late_is_found(a, b):
+    """a^k - b^k for a < b < 1 is lowest, about -1/4, where k (b - a) is about log 2: k near 700, or near 7000."""
+    a, b = fmpq(a, 10000), fmpq(b, 10000)
     with precision(256):
-        assert negative_moments([arb(0.1), arb(1.0), arb(-1.0)], [fmpq(1), a, b])
-        assert not negative_moments([arb(0.3), arb(1.0), arb(-1.0)], [fmpq(1), a, b])
+        for sign in (1, -1):  # on the negative side: of odd k alone
+            weights = [sign * arb(1), -sign * arb(1)]
+            assert negative_moments([arb(0.1), *weights], [fmpq(1), sign * a, sign * b])
+            assert not negative_moments([arb(0.3), *weights], [fmpq(1), sign * a, sign * b])
+
+
+def test_weights_that_prove_nothing_are_no_certificate():
+    one, zero = sp.Integer(1), sp.Integer(0)
+    values = (3 * T**2 - 1) / 2
+    problem = _Problem(T, values, np.full(20, 1e-9), one, zero)
+    for index, proves in ((10, True), (9, False)):  # T[9] < 0 < T[10]: at a negative rho odd moments are negative
+        weights = np.zeros(20)
+        weights[index] = 1.0
+        assert values[index] < 0
+        certificate, violated = problem.prove(weights)
+        assert (certificate is not None) == proves and bool(violated) != proves
+    for value, proves in ((-0.5e-9, False), (-1.5e-9, True)):  # the tolerance explains the first
+        problem = _Problem(np.array([0.5]), np.array([value]), np.array([1e-9]), one, zero)
+        certificate, violated = problem.prove(np.array([1.0]))
+        assert (certificate is not None) == proves and not violated
 
 
 @pytest.mark.parametrize(
