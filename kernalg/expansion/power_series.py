@@ -19,7 +19,7 @@ References: Brent & Kung, *Fast algorithms for manipulating formal power series*
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,8 @@ def exact_taylor(expr: Any, variable: sp.Symbol, at: Any, terms: int) -> list[sp
         Sums, products, powers (also symbolic ones), exp, log, the circular and hyperbolic functions and their inverses,
         erf and its relatives, `normal_cdf`, `bivariate_normal_cdf`, `dawson`, `rectified_moment`, 2F1-like ``hyper``
         at the origin; Abs, sign, Max, Min, Heaviside and Piecewise where the branch is clear. Other symbols are
-        parameters; give them their assumptions (``positive=True``) where a sign matters.
+        parameters; give them their assumptions (``positive=True``) where a sign matters. A root of a parameter whose
+        sign is open is taken as real.
     variable : Symbol
     at : exact number
         The centre: an int, Fraction, string or SymPy number; symbols are allowed.
@@ -504,10 +505,8 @@ class _Walk:
 
     def substitute(self, coefficients: Iterator[Combination], u: _Series) -> _Series:
         """sum f_k u^k for a u without constant term."""
-        total = _Series({}, 0, u.shift + u.length)
-        power = _Series({(): fmpq_poly([1])}, 0, u.length)
         u = _Series({m: r.left_shift(u.shift) for m, r in u.parts.items()}, 0, u.shift + u.length)
-        power.length = u.length
+        total, power = _Series({}, 0, u.length), _Series({(): fmpq_poly([1])}, 0, u.length)
         for combination in coefficients:
             if not power.parts:
                 break
@@ -518,9 +517,7 @@ class _Walk:
         return total
 
     def derivative(self, a: _Series) -> _Series:
-        parts = {
-            m: fmpq_poly([(a.shift + k) * c for k, c in enumerate(r.coeffs())]) for m, r in a.parts.items()
-        }  # fmt: skip
+        parts = {m: fmpq_poly([(a.shift + k) * c for k, c in enumerate(r.coeffs())]) for m, r in a.parts.items()}
         return _Series({m: r for m, r in parts.items() if r != 0}, a.shift - 1, a.length)
 
     def integral(self, a: _Series, node: Any) -> _Series:
@@ -792,6 +789,3 @@ class _Walk:
 def _short(expr: sp.Expr) -> str:
     text = str(expr)
     return text if len(text) <= 80 else f"{text[:60]} …"
-
-
-__all__: Sequence[str] = ("exact_taylor",)
