@@ -9,8 +9,8 @@ squares or a linear program finds one), or a *Farkas certificate* exists (or the
 .. math:: \sum_j\mu_j\rho_j^k\ge0\ \text{ for every }k\ge0,\qquad \sum_j\mu_jK_j+\sum_j\tau_j|\mu_j|<0,
 
 for the first makes :math:`\sum_j\mu_jK(\rho_j)\ge0` for every kernel of the cone. The weights come from floating-point
-programs, the inequalities are then proved in ball arithmetic: k by k up to some degree, on intervals of real k (even and
-odd k apart) beyond it, and by the largest :math:`|\rho_j|` in the end, which outgrows all others.
+programs, the inequalities are then proved in ball arithmetic: k by k up to some degree, on intervals of real k (even
+and odd k apart) beyond it, and by the largest :math:`|\rho_j|` in the end, which outgrows all others.
 
 References: Schoenberg 1942; Rockafellar, *Convex Analysis* (1970), section 22 (Farkas); Lawson & Hanson, *Solving Least
 Squares Problems* (1974), chapter 23.
@@ -48,6 +48,7 @@ _ROUNDS = 8
 _ONE_BY_ONE = 600
 _MOST_STEPS = 2000
 _PLACES = 12
+_FEW = 60
 _COARSE = 0.01
 _RADII = (0.8, 0.97)
 _NODES = 4096
@@ -186,7 +187,7 @@ def sampled_kernel(
         raise DomainError(f"{t.size} samples: at most {MOST_SAMPLES} are decided at once; take a subset")
     outside = np.flatnonzero(np.abs(t) > 1)
     if outside.size:
-        raise DomainError(f"cosines[{outside[0]}] is {t[outside[0]]!r}; a cosine lies in [-1, 1]")
+        raise DomainError(f"cosines[{outside[0]}] is {float(t[outside[0]])!r}; a cosine lies in [-1, 1]")
     w, b = first_layer(w_var, b_var)
     tau = _tolerances(K, tolerance, standard_errors)
     problem = _Problem(t, K, tau, w, b)
@@ -280,12 +281,14 @@ class _Problem:
             certificate, violated = self.prove(weights)
             if certificate is not None:
                 return self.answer(False, a, certificate)
-            violated = np.setdiff1d(violated, self.powers)
-            if not violated.size:
+            missing = np.setdiff1d(violated, self.powers)
+            if not missing.size:
                 break
             old = self.powers
-            self.powers = np.union1d(old, violated)
-            a = np.bincount(np.searchsorted(self.powers, old), a, minlength=len(self.powers))
+            self.powers = np.union1d(old, missing)
+            moved = np.zeros(len(self.powers))
+            moved[np.searchsorted(self.powers, old)] = a
+            a = moved
         return self.answer(None, a, None)
 
     # -- a kernel
@@ -354,7 +357,7 @@ class _Problem:
 
     # -- a proof
 
-    def prove(self, weights: FloatArray) -> tuple[FarkasCertificate | None, FloatArray]:
+    def prove(self, weights: FloatArray) -> tuple[FarkasCertificate | None, list[int]]:
         """The certificate, or powers whose moments are not positive."""
         support = np.flatnonzero(weights)
         with precision(_BITS):
@@ -363,9 +366,9 @@ class _Problem:
             slack = sum((abs(m) * arb(float(self.tau[j])) for m, j in zip(mu, support, strict=True)), arb(0))
             violated = negative_moments(mu, [self.exact_rho[j] for j in support])
             if violated or not value + slack < 0:
-                return None, np.array(violated, dtype=int)
+                return None, violated
             certificate = FarkasCertificate(self.t[support], weights[support], float(value), float(slack))
-        return certificate, np.zeros(0, dtype=int)
+        return certificate, []
 
     # -- the answer
 
@@ -388,16 +391,17 @@ class _Problem:
         if self.t.max() < 1:
             return math.inf, 1.0
         allowance = np.maximum(self.tolerance, residual) + 1e-8
-        table = self.table(self.rho)
         widest, where = -math.inf, 1.0
         for place in _places(self.t):
             row = self.table([self.correlation(place)])[0]
+            near = self._near(place)
+            table, k, slack = self.table(self.rho[near]), self.k[near], allowance[near]
             ends = []
             for sign in (1, -1):
                 result = linprog(
                     sign * row,
                     A_ub=np.vstack([table, -table]),
-                    b_ub=np.concatenate([self.k + allowance, allowance - self.k]),
+                    b_ub=np.concatenate([k + slack, slack - k]),
                     bounds=(0, None),
                     method="highs",
                 )
@@ -405,6 +409,18 @@ class _Problem:
             if ends[1] - ends[0] > widest:
                 widest, where = ends[1] - ends[0], place
         return max(widest, 0.0) * self.scale, where
+
+    def _near(self, place: float) -> np.ndarray:
+        """The samples for the bounds at `place`: all if they are few, else the nearest and a spread of others.
+
+        Fewer samples leave more open, so what is found is an upper bound still.
+        """
+        count = len(self.t)
+        if count <= _FEW:
+            return np.arange(count)
+        nearest = np.argsort(np.abs(self.t - place), kind="stable")[: _FEW // 2]
+        spread = np.argsort(self.t, kind="stable")[np.linspace(0, count - 1, _FEW // 2).astype(int)]
+        return np.union1d(nearest, spread)
 
 
 def _places(t: FloatArray) -> list[float]:
@@ -452,9 +468,11 @@ def _negative_beyond(weights: list[arb], sizes: list[arb], parity: int) -> list[
     1 exceeds all others together, it is positive for good.
     """
     leader = sum((m for m, s in zip(weights, sizes, strict=True) if s == 1), arb(0))
+    others = [(m, s.log()) for m, s in zip(weights, sizes, strict=True) if s < 1 and s > 0]
+    if leader.is_zero() and not others:
+        return []
     if not leader > 0:
         return [_ONE_BY_ONE + parity]
-    others = [(m, s.log()) for m, s in zip(weights, sizes, strict=True) if s < 1 and s > 0]
 
     def parts(k: int) -> tuple[arb, arb]:
         terms = [m * (log * k).exp() for m, log in others]

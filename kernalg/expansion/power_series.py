@@ -19,8 +19,8 @@ References: Brent & Kung, *Fast algorithms for manipulating formal power series*
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
@@ -33,8 +33,8 @@ from kernalg.formula import exact_number
 from kernalg.symbols import bivariate_normal_cdf, dawson, normal_cdf, rectified_moment
 
 MOST_TERMS = 100_000
-MOST_PRODUCTS = 60_000
-MOST_CONSTANTS = 5_000
+MOST_PRODUCTS = 50_000
+MOST_CONSTANTS = 3_000
 _ATTEMPTS = 24
 _BITS = 192
 _MORE_BITS = 4000
@@ -64,7 +64,8 @@ def exact_taylor(expr: Any, variable: sp.Symbol, at: Any, terms: int) -> list[sp
         Sums, products, powers (also symbolic ones), exp, log, the circular and hyperbolic functions and their inverses,
         erf and its relatives, `normal_cdf`, `bivariate_normal_cdf`, `dawson`, `rectified_moment`, 2F1-like ``hyper``
         at the origin; Abs, sign, Max, Min, Heaviside and Piecewise where the branch is clear. Other symbols are
-        parameters; give them their assumptions (``positive=True``) where a sign matters.
+        parameters; give them their assumptions (``positive=True``) where a sign matters. A root of a parameter whose
+        sign is open is taken as real.
     variable : Symbol
     at : exact number
         The centre: an int, Fraction, string or SymPy number; symbols are allowed.
@@ -193,72 +194,176 @@ class _TooShort(Exception):
 # ---------------------------------------------------------------------------------------------------------------------
 # Constants: rational combinations of monomials
 
-Combination = dict[sp.Expr, fmpq]
+# Sorted pairs (index of a generator, exponent in units of 1/_UNIT), no exponent 0
+Monomial = tuple[tuple[int, int], ...]
+Combination = dict[Monomial, fmpq]
+_UNIT = 720720  # a multiple of 1, …, 16
 
 
 def _rational(value: sp.Rational) -> fmpq:
     return fmpq(int(value.p), int(value.q))
 
 
-def _expr(combination: Combination) -> sp.Expr:
-    return sp.Add(*(sp.Rational(int(r.p), int(r.q)) * m for m, r in combination.items()))
-
-
-@dataclass
 class _Constants:
-    """Products, enclosures and signs of the constants of one expansion."""
+    """The constants of one expansion as monomials in generators: pi, prime numbers, E, exp(b), w + b, acos(1/pi), …
 
-    products: dict[tuple[sp.Expr, sp.Expr], tuple[fmpq, sp.Expr]] = field(default_factory=dict)
-    balls: dict[sp.Expr, arb | None] = field(default_factory=dict)
+    Products of monomials are sums of exponents, which is what makes long expansions fast. Prime numbers keep exponents
+    in [0, 1), so that sqrt(2) sqrt(6) = 2 sqrt(3) is seen; other relations are left to `is_zero`.
+    """
 
-    def product(self, a: sp.Expr, b: sp.Expr) -> tuple[fmpq, sp.Expr]:
-        if a is sp.S.One or b is sp.S.One:
-            return fmpq(1), a * b
-        found = self.products.get((a, b))
-        if found is None:
-            rational, monomial = (a * b).as_coeff_Mul(rational=True)
-            found = self.products[a, b] = (_rational(rational), monomial)
-        return found
+    def __init__(self, symbols: Iterable[sp.Symbol]) -> None:
+        self.generators: list[sp.Expr] = []
+        self.indices: dict[sp.Expr, int] = {}
+        self.primes: dict[int, int] = {}
+        self.powers: dict[tuple[int, int], sp.Expr] = {}
+        self.balls: dict[tuple[int, int], arb | None] = {}
+        # Numbers that agree with the assumptions on the parameters: a combination that is not 0 there is not 0.
+        self.points = [
+            {
+                s: (-1 if s.is_negative else 1) * sp.Rational(10 + turn + 7 * i, 13 + (3 - 5 * turn) * i)
+                for i, s in enumerate(sorted(symbols, key=str, reverse=bool(turn)))
+            }
+            for turn in (0, 1)
+        ]
+
+    def monomial(self, value: sp.Expr) -> tuple[fmpq, Monomial]:
+        """A constant as a rational times a monomial; a sum is a generator of its own."""
+        rational = fmpq(1)
+        exponents: dict[int, int] = {}
+
+        def include(generator: sp.Expr, exponent: sp.Rational) -> None:
+            if _UNIT % exponent.q:
+                generator, exponent = generator**exponent, sp.S.One
+            if generator not in self.indices:
+                self.indices[generator] = len(self.generators)
+                self.generators.append(generator)
+                if generator.is_Integer:
+                    self.primes[self.indices[generator]] = int(generator)
+            index = self.indices[generator]
+            exponents[index] = exponents.get(index, 0) + int(exponent * _UNIT)
+
+        for base, exponent in value.as_powers_dict().items():
+            exponent = sp.sympify(exponent)
+            if base is sp.E and not exponent.is_Rational:
+                for term in sp.Add.make_args(exponent):
+                    coefficient, rest = term.as_coeff_Mul(rational=True)
+                    include(sp.exp(rest), coefficient)
+                continue
+            if not exponent.is_Rational:
+                coefficient, rest = exponent.as_coeff_Mul(rational=True)
+                whole = coefficient.is_Integer
+                include(base**rest if whole else base**exponent, coefficient if whole else sp.S.One)
+                continue
+            if isinstance(base, sp.Add):
+                content, base = base.primitive()
+                include(base, exponent)
+                base = content
+            if not base.is_Rational:
+                include(base, exponent)
+            elif exponent.is_Integer:
+                rational *= _rational(base**exponent)
+            elif base.is_negative:
+                include(base, exponent)
+            else:
+                for number, sign in ((base.p, 1), (base.q, -1)):
+                    for prime, count in sp.factorint(number).items():
+                        include(sp.Integer(prime), sign * count * exponent)
+        factor, monomial = self._settled(exponents)
+        return rational * factor, monomial
+
+    def _settled(self, exponents: dict[int, int]) -> tuple[fmpq, Monomial]:
+        factor = fmpq(1)
+        for index in self.primes.keys() & exponents.keys():
+            whole, exponents[index] = divmod(exponents[index], _UNIT)
+            if whole:
+                factor *= fmpq(self.primes[index]) ** whole
+        return factor, tuple(sorted((i, e) for i, e in exponents.items() if e))
+
+    def product(self, a: Monomial, b: Monomial) -> tuple[fmpq, Monomial]:
+        if not a or not b:
+            return fmpq(1), a or b
+        exponents = dict(a)
+        for index, exponent in b:
+            exponents[index] = exponents.get(index, 0) + exponent
+        return self._settled(exponents)
 
     def split(self, value: sp.Expr) -> Combination:
         combination: Combination = {}
         for part in sp.Add.make_args(value):
-            rational, monomial = part.as_coeff_Mul(rational=True)
-            if rational != 0:
-                combination[monomial] = combination.get(monomial, fmpq(0)) + _rational(rational)
-        return combination
+            if part != 0:
+                rational, monomial = self.monomial(part)
+                combination[monomial] = combination.get(monomial, fmpq(0)) + rational
+        return {m: r for m, r in combination.items() if r != 0}
 
-    def _ball(self, monomial: sp.Expr) -> arb | None:
-        """At `_BITS`, parameters replaced by numbers that agree with their assumptions; None without an enclosure."""
-        if monomial not in self.balls:
-            self.balls[monomial] = _enclosed(monomial)
-        return self.balls[monomial]
+    def power(self, index: int, exponent: int) -> sp.Expr:
+        key = (index, exponent)
+        if key not in self.powers:
+            self.powers[key] = self.generators[index] ** sp.Rational(exponent, _UNIT)
+        return self.powers[key]
+
+    def expr(self, combination: Combination) -> sp.Expr:
+        return sp.Add(
+            *(
+                sp.Mul(
+                    sp.Rational(int(r.p), int(r.q)),
+                    *(self.power(i, e) for i, e in monomial),
+                )
+                for monomial, r in combination.items()
+            )
+        )
+
+    def tidy(self, combination: Combination) -> sp.Expr:
+        """As an answer: a few sums of numbers are multiplied out where that is shorter."""
+        value = self.expr(combination)
+        if len(combination) > 4 or value.free_symbols:
+            return value
+        sums = [e for m in combination for i, e in m if isinstance(self.generators[i], sp.Add)]
+        if not sums or not all(0 < e <= 4 * _UNIT for e in sums):
+            return value
+        expanded = sp.expand(value)
+        return expanded if expanded.count_ops() < value.count_ops() else value
+
+    def _ball(self, combination: Combination, point: int) -> arb | None:
+        """The value at `_BITS` at the given choice of the parameters; None without an enclosure."""
+        total = arb(0)
+        for monomial, rational in combination.items():
+            term = arb(rational)
+            for index, exponent in monomial:
+                key = (index, point)
+                if key not in self.balls:
+                    self.balls[key] = _enclosed(self.generators[index].subs(self.points[point]), _BITS)
+                base = self.balls[key]
+                if base is None:
+                    return None
+                whole, rest = divmod(exponent, _UNIT)
+                term *= base**whole if not rest else base ** arb(fmpq(exponent, _UNIT))
+            total += term
+        return total
 
     def is_zero(self, combination: Combination) -> bool:
         if not combination:
             return True
-        if len(combination) == 1 and not next(iter(combination)).has(sp.Add):
-            return False  # a product of numbers that are not 0, by the rules of SymPy's own products
+        if len(combination) == 1 and not any(self.generators[i].has(sp.Add) for i, _ in next(iter(combination))):
+            return False  # a product of numbers of which none is 0
         with precision(_BITS):
-            balls = [self._ball(m) for m in combination]
-            known = [b for b in balls if b is not None]
-            if len(known) == len(balls):
-                total = sum((b * arb(r) for b, r in zip(known, combination.values(), strict=True)), arb(0))
-                if total.is_finite() and not total.contains(0):
+            for point in range(len(self.points)):
+                value = self._ball(combination, point)
+                if value is not None and value.is_finite() and not value.contains(0):
                     return False
-        value = _expr(combination)
-        if sp.expand(value) == 0 or sp.cancel(sp.together(sp.expand(value))) == 0 or sp.simplify(value) == 0:
+        formula = self.expr(combination)
+        expanded = sp.expand(formula)
+        if expanded == 0 or sp.cancel(sp.together(expanded)) == 0 or sp.simplify(formula) == 0:
             return True
-        closer = _enclosed(value, _MORE_BITS)
+        closer = _enclosed(formula.subs(self.points[0]), _MORE_BITS)
         if closer is None or not closer.is_finite() or closer.contains(0):
-            raise NoClosedForm(f"it could not be decided whether {value} is 0")
+            raise NoClosedForm(f"it could not be decided whether {formula} is 0")
         return False
 
     def sign(self, combination: Combination) -> int | None:
         """1, -1 or 0; None if it depends on parameters."""
         if self.is_zero(combination):
             return 0
-        value = _expr(combination)
+        value = self.expr(combination)
         if value.free_symbols:
             if value.is_positive or value.is_negative:
                 return 1 if value.is_positive else -1
@@ -270,12 +375,10 @@ class _Constants:
         raise NoClosedForm(f"the sign of {value} could not be decided")
 
 
-def _enclosed(value: sp.Expr, bits: int = _BITS) -> arb | None:
-    symbols = sorted(value.free_symbols, key=str)
-    points = {s: (-1 if s.is_negative else 1) * sp.Rational(10 + 7 * i, 13 + 3 * i) for i, s in enumerate(symbols)}
+def _enclosed(value: sp.Expr, bits: int) -> arb | None:
     with precision(bits):
         try:
-            return ball(value.subs(points))
+            return ball(value)
         except DomainError:
             return None
 
@@ -288,7 +391,7 @@ def _enclosed(value: sp.Expr, bits: int = _BITS) -> arb | None:
 class _Series:
     """s^shift times the sum of m r_m(s) over `parts`, up to O(s^(shift + length))."""
 
-    parts: dict[sp.Expr, fmpq_poly]
+    parts: dict[Monomial, fmpq_poly]
     shift: int
     length: int
 
@@ -303,11 +406,11 @@ class _Walk:
     def __init__(self, frame: _Frame) -> None:
         self.frame = frame
         self.length = frame.length
-        self.constants = _Constants()
+        self.constants = _Constants((frame.formula.free_symbols | frame.at.free_symbols) - {frame.variable})
         self.known: dict[sp.Expr, _Series] = {}
         self.two_sided: sp.Expr | None = None
         self.work = 0
-        step = _Series({sp.S.One: fmpq_poly([0] * frame.root + [frame.side])}, 0, self.length)
+        step = _Series({(): fmpq_poly([0] * frame.root + [frame.side])}, 0, self.length)
         self.moving: set[sp.Symbol] = {frame.variable}
         self.known[frame.variable] = self.add(self.constant(frame.at), step)
 
@@ -328,11 +431,8 @@ class _Walk:
                 raise frame.no_series(frame.rooted)
             if wanted:
                 coefficients += [sp.S.Zero] * (power // frame.root - len(coefficients))
-                coefficients.append(_expr(combination) * sp.Integer(frame.side) ** (power // frame.root))
+                coefficients.append(self.constants.tidy(combination) * sp.Integer(frame.side) ** (power // frame.root))
         coefficients += [sp.S.Zero] * (frame.terms - len(coefficients))
-        for a in coefficients:
-            if a.has(sp.I):
-                raise _complex(frame.formula, frame)
         return coefficients
 
     # -- arithmetic
@@ -344,18 +444,19 @@ class _Walk:
     def add(self, a: _Series, b: _Series) -> _Series:
         shift = min(a.shift, b.shift)
         length = min(a.shift + a.length, b.shift + b.length) - shift
-        parts: dict[sp.Expr, fmpq_poly] = {}
+        parts: dict[Monomial, fmpq_poly] = {}
         for series in (a, b):
             up = series.shift - shift
             for m, r in series.parts.items():
                 moved = (r.left_shift(up) if up else r).truncate(max(length, 0))
                 parts[m] = parts[m] + moved if m in parts else moved
+        self.check_size(parts)
         return _Series({m: r for m, r in parts.items() if r != 0}, shift, length)
 
     def multiply(self, a: _Series, b: _Series) -> _Series:
         length = min(a.length, b.length)
         self.work += len(a.parts) * len(b.parts)
-        parts: dict[sp.Expr, fmpq_poly] = {}
+        parts: dict[Monomial, fmpq_poly] = {}
         for m, r in a.parts.items():
             for n, s in b.parts.items():
                 product = r.mul_low(s, length)
@@ -365,17 +466,20 @@ class _Walk:
                 if factor != 1:
                     product = product * factor
                 parts[monomial] = parts[monomial] + product if monomial in parts else product
+        self.check_size(parts)
+        return _Series({m: r for m, r in parts.items() if r != 0}, a.shift + b.shift, length)
+
+    def check_size(self, parts: dict[Monomial, fmpq_poly]) -> None:
         if self.work > MOST_PRODUCTS or len(parts) > MOST_CONSTANTS:
             raise NoClosedForm(
                 f"the exact Taylor coefficients of {_short(self.frame.formula)} up to degree {self.frame.terms - 1} "
                 "are sums of too many constants to be of use; take fewer terms, or certified numbers"
             )
-        return _Series({m: r for m, r in parts.items() if r != 0}, a.shift + b.shift, length)
 
     def scale(self, a: _Series, value: sp.Expr) -> _Series:
         """Times a constant, which stays one factor also where it is a sum."""
-        rational, monomial = value.as_coeff_Mul(rational=True)
-        return self.multiply(a, _Series({monomial: fmpq_poly([_rational(rational)])}, 0, self.length))
+        rational, monomial = self.constants.monomial(value)
+        return self.multiply(a, _Series({monomial: fmpq_poly([rational])}, 0, self.length))
 
     def reduced(self, a: _Series, node: Any) -> _Series:
         """With a first coefficient that is not 0."""
@@ -397,14 +501,12 @@ class _Walk:
             return sp.S.Zero, a
         first = a.coefficient(0)
         rest = {m: r - r[0] for m, r in a.parts.items()}
-        return _expr(first), _Series({m: r for m, r in rest.items() if r != 0}, 0, a.length)
+        return self.constants.expr(first), _Series({m: r for m, r in rest.items() if r != 0}, 0, a.length)
 
     def substitute(self, coefficients: Iterator[Combination], u: _Series) -> _Series:
         """sum f_k u^k for a u without constant term."""
-        total = _Series({}, 0, u.shift + u.length)
-        power = _Series({sp.S.One: fmpq_poly([1])}, 0, u.length)
         u = _Series({m: r.left_shift(u.shift) for m, r in u.parts.items()}, 0, u.shift + u.length)
-        power.length = u.length
+        total, power = _Series({}, 0, u.length), _Series({(): fmpq_poly([1])}, 0, u.length)
         for combination in coefficients:
             if not power.parts:
                 break
@@ -415,9 +517,7 @@ class _Walk:
         return total
 
     def derivative(self, a: _Series) -> _Series:
-        parts = {
-            m: fmpq_poly([(a.shift + k) * c for k, c in enumerate(r.coeffs())]) for m, r in a.parts.items()
-        }  # fmt: skip
+        parts = {m: fmpq_poly([(a.shift + k) * c for k, c in enumerate(r.coeffs())]) for m, r in a.parts.items()}
         return _Series({m: r for m, r in parts.items() if r != 0}, a.shift - 1, a.length)
 
     def integral(self, a: _Series, node: Any) -> _Series:
@@ -483,7 +583,7 @@ class _Walk:
 
     def _exponential(self, p: _Series, node: Any) -> _Series:
         p0, u = self.parted(p, node)
-        y = self.substitute(({sp.S.One: fmpq(1, math.factorial(k))} for k in range(u.shift + u.length)), u)
+        y = self.substitute(({(): fmpq(1, math.factorial(k))} for k in range(u.shift + u.length)), u)
         return self.scale(y, sp.exp(p0)) if p0 != 0 else y
 
     def _circular(self, node: sp.Expr) -> _Series:
@@ -495,7 +595,7 @@ class _Walk:
             def terms() -> Iterator[Combination]:
                 for k in range(u.shift + u.length):
                     sign = -1 if not hyperbolic and k % 4 > 1 else 1
-                    yield {sp.S.One: fmpq(sign, math.factorial(k))} if k % 2 == parity else {}
+                    yield {(): fmpq(sign, math.factorial(k))} if k % 2 == parity else {}
 
             return self.substitute(terms(), u)
 
@@ -593,7 +693,7 @@ class _Walk:
             # t^2 to a power is a power of |t|; the root of an odd power is continued from the side where it is real
             if p.shift and p.shift % (2 * self.frame.root) == 0:
                 self.two_sided = node
-        p0 = _expr(first)
+        p0 = self.constants.expr(first)
         shift = int(exponent * p.shift) if p.shift else 0
         p = _Series(p.parts, 0, p.length)
         if p0 != 1:
@@ -611,7 +711,7 @@ class _Walk:
         if exponent.is_Rational:
             a, term = _rational(exponent), fmpq(1)
             for k in range(count):
-                yield {sp.S.One: term} if term != 0 else {}
+                yield {(): term} if term != 0 else {}
                 term = term * (a - k) / (k + 1)
             return
         symbolic = sp.S.One
@@ -660,7 +760,9 @@ class _Walk:
         p = self.reduced(p, node)
         sign = self.constants.sign(p.coefficient(0))
         if sign is None:
-            raise NoClosedForm(f"which branch of {node} holds depends on the sign of {_expr(p.coefficient(0))}")
+            raise NoClosedForm(
+                f"which branch of {node} holds depends on the sign of {self.constants.expr(p.coefficient(0))}"
+            )
         if p.shift:
             self.two_sided = node
         return sign
@@ -687,6 +789,3 @@ class _Walk:
 def _short(expr: sp.Expr) -> str:
     text = str(expr)
     return text if len(text) <= 80 else f"{text[:60]} …"
-
-
-__all__: Sequence[str] = ("exact_taylor",)
