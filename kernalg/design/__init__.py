@@ -1,0 +1,1 @@
+"""Inverse design: from a kernel to the activation that realizes it."""
