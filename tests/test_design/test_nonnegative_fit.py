@@ -115,7 +115,7 @@ def test_the_shape_of_the_value():
 
 
 def test_a_kernel_without_closed_form_is_fitted_in_float64():
-    kernel = ka.mlp("tanh", depth=2, w_var=1, b_var=0).nngp
+    kernel = ka.mlp("tanh", depth=1, w_var=1, b_var=0).nngp
     fit = fit_nonnegative(kernel, 5)
     assert fit.max_error < 1e-3 and fit.active == (0, 2)
     with pytest.raises(DomainError, match="no closed form"):
