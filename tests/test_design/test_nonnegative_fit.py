@@ -1,12 +1,16 @@
 """Non-negative least squares against the published table, a second solver and the optimality conditions."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import sympy as sp
+from flint import arb
 from scipy.optimize import lsq_linear
 
 import kernalg as ka
-from kernalg.design.nonnegative_fit import NonnegativeFit, fit_nonnegative
+from kernalg.design.nonnegative_fit import NonnegativeFit, _active_set, fit_nonnegative
+from kernalg.enclosure.balls import precision
 from kernalg.errors import DomainError
 
 
@@ -95,6 +99,19 @@ def test_a_second_solver_and_the_conditions_on_other_grids_and_weights():
         at = sp.Rational(1, 3)
         expected = sum(v * (2 * at + b_var) ** k / (2 + b_var) ** k for k, v in enumerate(a))
         assert float(kernel.value(at, 15)) == pytest.approx(float(expected), rel=1e-13)
+
+
+def test_the_exact_solution_does_not_depend_on_the_proposed_active_set():
+    """Normal equations of a small problem with one coefficient at 0, from every subset as the free set."""
+    rows = np.linspace(-1, 1, 9)[:, None] ** np.arange(4)
+    values = np.exp(np.linspace(-1, 1, 9)) - 0.7 * np.linspace(-1, 1, 9) ** 2
+    with precision(300):
+        moments = [[arb(float(v)) for v in row] for row in rows.T @ rows]
+        right = [arb(float(v)) for v in rows.T @ values]
+        found = [_active_set(moments, right, set(s), 17) for n in range(5) for s in combinations(range(4), n)]
+    for a, gradient, free, ties in found:
+        assert free == {0, 1, 3} and not ties and gradient[2] > 0
+        assert [float(v) for v in a] == pytest.approx([float(v) for v in found[0][0]], rel=1e-15)
 
 
 def test_high_degrees_stay_exact():

@@ -66,8 +66,9 @@ def test_the_distance_of_the_published_activation(deep):
 
 def test_the_hermite_coefficients_of_the_published_activation():
     phi = relu_cosine().activation(PUBLISHED)
-    expected = [1.1830643914117653601916, 0.64620569394784425415517, 0.61123673308941051397450, 0.37407203984098171519143,
-                0.021809592454453071123237, -0.1569513294500680656906, -0.079865312633312657996165]  # fmt: skip
+    expected = [1.1830643914117653601916, 0.64620569394784425415517, 0.61123673308941051397450,
+                0.37407203984098171519143, 0.021809592454453071123237, -0.1569513294500680656906,
+                -0.079865312633312657996165]  # fmt: skip
     np.testing.assert_allclose(np.array(phi.hermite(6), float), expected, rtol=1e-13)
 
 
