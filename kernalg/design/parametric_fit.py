@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,7 @@ from kernalg.design.fit_grid import Target, fit_grid
 from kernalg.design.nonnegative_fit import hidden_variances
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.formula import exact_number, read_object
+from kernalg.network.kernel import Kernel
 from kernalg.network.network import Network, mlp
 from kernalg.progress import Report, reporter
 
@@ -98,8 +98,12 @@ class ActivationFit:
 
     @property
     def network(self) -> Network:
-        """The network of one hidden layer; its `ntk` or `nngp` is the fitted kernel."""
+        """The network of one hidden layer."""
         return mlp(self.activation, depth=1, w_var=self.w_var, b_var=self.b_var, readout=self.readout)
+
+    def kernel(self) -> Kernel:
+        """The fitted kernel, `network.ntk` or `network.nngp`."""
+        return self.network.ntk if self.kind == "ntk" else self.network.nngp
 
     def to_json(self) -> str:
         data: dict[str, Any] = {"type": "kernalg.ActivationFit", **{n: getattr(self, n) for n in self.__slots__}}
@@ -185,14 +189,16 @@ def fit_activation(
     Examples
     --------
     The tangent kernel of four hidden ReLU layers in one layer. On the 88 angles with \\|c\\| < 0.985 the published
-    activation of this family is off by 0.056 (root mean square) and at most 0.131:
+    activation of this family is off by 0.0564 (root mean square) and at most by 0.131; K(1) is 5.07.
 
     >>> import kernalg as ka
-    >>> deep = ka.mlp("relu", depth=4, w_var=2, b_var="1/100").ntk
     >>> from kernalg.design.families import relu_cosine
+    >>> deep = ka.mlp("relu", depth=4, w_var=2, b_var="1/100").ntk
     >>> fit = fit_activation(deep, relu_cosine(), starts=1)
-    >>> bool(fit.interior_rms_error < 0.056 and fit.interior_max_error < 0.131)
-    True
+    >>> round(fit.interior_rms_error, 5), round(fit.interior_max_error, 5)
+    (0.00438, 0.00935)
+    >>> {name: round(value, 4) for name, value in fit.parameters.items()}
+    {'a': 4.9282, 'b': 0.6818, 'c': -2.0747, 'd': 0.0916, 'e': 1.2502, 'f': 1.4864, 'g': -0.2967}
     """
     if kind not in ("ntk", "nngp"):
         raise DomainError(f"kind = {kind!r}: 'ntk' or 'nngp'")
@@ -296,13 +302,12 @@ def _floats(values: Any) -> tuple[float, ...]:
     return tuple(real_number("a number", v) for v in values)
 
 
-def _optional(read: Callable[[Any], float], value: Any) -> float | None:
-    return None if value is None else read(value)
-
-
 def _read(data: dict[str, Any]) -> ActivationFit:
     def number(value: Any) -> float:
         return real_number("a number", value)
+
+    def optional(value: Any) -> float | None:
+        return None if value is None else number(value)
 
     w, b = hidden_variances(data["w_var"], data["b_var"])
     v_var, c_var = data["readout"]
@@ -323,13 +328,13 @@ def _read(data: dict[str, Any]) -> ActivationFit:
         loss=number(data["loss"]),
         rms_error=number(data["rms_error"]),
         max_error=number(data["max_error"]),
-        interior_rms_error=_optional(number, data["interior_rms_error"]),
-        interior_max_error=_optional(number, data["interior_max_error"]),
+        interior_rms_error=optional(data["interior_rms_error"]),
+        interior_max_error=optional(data["interior_max_error"]),
         starts=tuple(
             FitStart(
                 _floats(s["start"]),
                 _floats(s["values"]),
-                _optional(number, s["loss"]),
+                optional(s["loss"]),
                 whole_number("evaluations", s["evaluations"], 0),
                 str(s["outcome"]),
             )
