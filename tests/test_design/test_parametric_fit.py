@@ -129,7 +129,14 @@ def test_values_of_an_activation_without_closed_form():
     family = activation_family("a*tanh(s*x) + Max(x - b, 0)", {"a": 1, "s": 1, "b": 0}, {"s": (0.1, 5)})
     points = [-1, 0, sp.Rational(9, 10), 1]
     found, _ = _kernel(family, points)(np.array([0.5, 1.5, 0.25]))
-    np.testing.assert_allclose(found, _certified(family, [0.5, 1.5, 0.25], points), rtol=1e-9)
+    np.testing.assert_allclose(found, _certified(family, [0.5, 1.5, 0.25], points), rtol=1e-12)
+
+
+def test_a_gap_filled_at_one_point_is_none():
+    family = sum_of_activations("sinc", "softplus", "relu")
+    values, points = [1.0, 1.5, 0.0, 1.0, 1.0, 0.25, 1.0, 0.25, 0.1], [-1, sp.Rational(9, 10)]
+    found, _ = _kernel(family, points, kind="nngp")(np.array(values))
+    np.testing.assert_allclose(found, _certified(family, values, points, "nngp"), rtol=1e-12)
 
 
 @pytest.mark.parametrize("case", [*FAMILIES])
