@@ -17,7 +17,7 @@ from kernalg.formula import exact_number, from_json, parse, read_object, to_json
 from kernalg.symbols import x
 
 _ANY = (-math.inf, math.inf)
-_SCALES = (0.05, 20.0)
+_SCALES = (0.05, 6.0)  # beyond, tanh and the like are steps for a Hermite series
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def relu_cosine(max_frequency: float = 4.0) -> ActivationFamily:
     return activation_family(
         "a*Max(x - b, 0) + c*x + d + e*cos(f*x + g)",
         {"a": 5, "b": 0.7, "c": -2, "d": 0.1, "e": 1.25, "f": 1.5, "g": -0.3},
-        {"a": (0, 20), "b": (-4, 4), "c": (-8, 8), "d": (-8, 8), "e": (-5, 5), "f": (0, limit), "g": (-7, 7)},
+        {"a": (0, 20), "b": (-4, 4), "c": (-20, 20), "d": (-20, 20), "e": (-20, 20), "f": (0, limit), "g": (-7, 7)},
     )
 
 

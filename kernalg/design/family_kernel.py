@@ -157,7 +157,7 @@ class FamilyKernel:
             beta = self._smooth_coefficients(theta)
             places, sizes, moved, grown = self._kinks_at(theta)
             if not all(np.isfinite(v).all() for v in (beta, places, sizes, moved, grown)):
-                raise PrecisionError(f"the activation or its gradient is not finite at the parameters {theta}")
+                raise PrecisionError(f"the activation or its gradient is not finite at the parameters {_shown(theta)}")
         kappa = self._kink_coefficients(len(beta), places, sizes, moved, grown)
         weight = 1.0 + np.arange(len(beta)) if self.tangent else np.ones(len(beta))
         b, k = beta[:, :1], kappa[:, :1]
@@ -197,8 +197,8 @@ class FamilyKernel:
         self._level = level - int(level > 0 and terms[3 * lower // 4 :].sum() <= _TAIL * total)
         if tail > _REFUSED_TAIL * total:
             raise PrecisionError(
-                f"{order} Hermite coefficients do not represent the activation at the parameters {theta}: it is too "
-                "steep, or not analytic; set tighter bounds"
+                f"{order} Hermite coefficients do not represent the activation at the parameters {_shown(theta)}: "
+                "it is too steep, or not analytic; set tighter bounds"
             )
         large = np.abs(beta) > 1e-17 * np.abs(beta).max(axis=0)
         return beta[: int(np.flatnonzero(large.any(axis=1)).max(initial=0)) + 1]
@@ -244,6 +244,10 @@ class FamilyKernel:
             values += sizes[i] * in_size
             gradient += 2 * (in_size[:, None] * grown[i] + sizes[i] * in_place[:, None] * moved[i])
         return values, gradient
+
+
+def _shown(theta: FloatArray) -> str:
+    return ", ".join(f"{v:.4g}" for v in theta)
 
 
 @lru_cache(maxsize=len(_ORDERS))

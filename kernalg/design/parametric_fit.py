@@ -129,10 +129,12 @@ class ActivationFit:
             lines[-1] += (
                 f"; |c| < {_INTERIOR}: rms {self.interior_rms_error:.4g}, largest {self.interior_max_error:.4g}"
             )
-        good = [s for s in self.starts if s.loss is not None]
-        near = sum(1 for s in good if s.loss is not None and s.loss <= self.loss * (1 + 1e-3) + 1e-300)
+        rounding = 1e-26 * sum(w * y * y for w, y in zip(self.weights, self.target_values, strict=True))
+        near = sum(1 for s in self.starts if s.loss is not None and s.loss <= self.loss * (1 + 1e-3) + rounding)
         lines.append(f"  {len(self.starts)} starts, {near} of them ended within 0.1 % of the best loss {self.loss:.4g}")
-        lines += [f"  failed from {s.start}: {s.outcome}" for s in self.starts if s.loss is None]
+        for s in self.starts:
+            if s.loss is None:
+                lines.append(f"  failed from ({', '.join(f'{v:.4g}' for v in s.start)}): {s.outcome}")
         return "\n".join(lines)
 
 
@@ -165,8 +167,7 @@ def fit_activation(
     start, bounds : mapping or sequence, optional
         In the place of the family's, see `ActivationFamily.with_start`.
     starts : int
-        Local fits: one from `start`, the others from random places within the bounds (around `start` where there are
-        none).
+        Local fits: one from `start` s, the others from random places within the bounds and 3 (1 + |s|) of it.
     seed : int
     cosines, weights : array_like, optional
         As in `fit_nonnegative`: by default 100 angles, and the weight 12 at c = 1.
@@ -253,13 +254,12 @@ def fit_activation(
 
 
 def _begin(family: ActivationFamily, number: int, rng: np.random.Generator) -> FloatArray:
-    """The family's own start first, then uniform within finite bounds and normal around the start without."""
+    """The family's own start first, then anywhere near it: within the bounds and 3 (1 + |start|) of the start."""
     own, (low, high) = np.array(family.start), np.array(family.bounds).T
     if number == 0:
         return own
-    finite = np.isfinite(low) & np.isfinite(high)
-    uniform = np.where(finite, low, 0) + rng.uniform(size=len(own)) * np.where(finite, high - low, 0)
-    return np.where(finite, uniform, np.clip(own + (1 + np.abs(own)) * rng.normal(size=len(own)), low, high))
+    reach = 3 * (1 + np.abs(own))
+    return rng.uniform(np.maximum(low, own - reach), np.minimum(high, own + reach))
 
 
 def _run(

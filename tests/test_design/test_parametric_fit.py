@@ -262,8 +262,8 @@ def test_biases_and_values_as_a_target():
 
 
 def test_starts_that_fail_are_said():
-    family = activation_family("a*tanh(s*x)", {"a": 1, "s": 1}, {"a": (0, 2), "s": (0.5, 1e5)})
-    fit = fit_activation("rho", family, "nngp", starts=3)
+    family = activation_family("a*tanh(s*x)", {"a": 1, "s": 50}, {"a": (0, 2), "s": (0.5, 1e5)})
+    fit = fit_activation("rho", family, "nngp", start={"s": 20}, starts=6)
     failed = [s for s in fit.starts if s.loss is None]
     assert failed and "too steep" in failed[0].outcome and "failed from" in repr(fit)
     assert ActivationFit.from_json(fit.to_json()) == fit
