@@ -35,6 +35,7 @@ from kernalg.symbols import x
 
 _ORDERS = (128, 256, 512, 1024, 2048, 4096)
 _REACH = 16.0
+_FASTEST = 100.0
 _TAIL = 1e-14
 _REFUSED_TAIL = 1e-6
 
@@ -200,6 +201,9 @@ class FamilyKernel:
                 f"{order} Hermite coefficients do not represent the activation at the parameters {_shown(theta)}: "
                 "it is too steep, or not analytic; set tighter bounds"
             )
+        # |p h_k| < exp(-z^2/4), so this is what the rule leaves out beyond its ends.
+        if np.abs(columns[0]).max() * np.exp(-(_REACH**2) / 4) > _REFUSED_TAIL * size.max():
+            raise PrecisionError(f"the activation grows too fast at the parameters {_shown(theta)}; set tighter bounds")
         large = np.abs(beta) > 1e-17 * np.abs(beta).max(axis=0)
         return beta[: int(np.flatnonzero(large.any(axis=1)).max(initial=0)) + 1]
 
@@ -255,9 +259,10 @@ def _trapezoid(order: int) -> tuple[FloatArray, FloatArray]:
     r"""Nodes z and the matrix h p(z) h_k(z), k < order, that makes Hermite coefficients of values at the nodes.
 
     The Fourier transform of p h_k is a bump of width 1 at frequency sqrt(k); for a function whose own coefficients end
-    before `order` the rule is exact to rounding once 2 pi/h exceeds 2 sqrt(order) + 9.
+    before `order` the rule is exact to rounding once 2 pi/h exceeds 2 sqrt(order) + 9. It is 100 at least: a function
+    faster than that could look like a slow one at the nodes, and its coefficients would not tell.
     """
-    count = int(np.ceil(_REACH * (2 * np.sqrt(order) + 9) / (2 * np.pi)))
+    count = int(np.ceil(_REACH * max(2 * np.sqrt(order) + 9, _FASTEST) / (2 * np.pi)))
     nodes = np.linspace(-_REACH, _REACH, 2 * count)  # without 0, where sin(x)/x and the like are 0/0
     step = nodes[1] - nodes[0]
     return nodes, step * np.exp(-(nodes**2) / 2) / np.sqrt(2 * np.pi) * _hermite_values(nodes, order)

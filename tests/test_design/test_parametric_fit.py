@@ -271,6 +271,22 @@ def test_starts_that_fail_are_said():
         fit_activation("rho", family, "nngp", start={"s": 9e4}, starts=1)
 
 
+def test_fast_sines_are_resolved_and_steep_growth_is_refused():
+    c = np.array([0.5, 0.999, 1])
+    fast = _kernel(activation_family("sin(s*x)", {"s": 1}), c, kind="nngp")
+    for s in (31.5, 40):  # with a node every 0.2, sin(31.4 z) would look like a constant
+        expected = (np.exp(-(s**2) * (1 - c)) - np.exp(-(s**2) * (1 + c))) / 2
+        np.testing.assert_allclose(fast(np.array([s]))[0], expected, atol=1e-13)
+    bump = _kernel(activation_family("exp(m*x**2)", {"m": -1}), c, kind="nngp")
+    for m in (0.1, -20):
+        expected = 1 / np.sqrt((1 - 2 * m) ** 2 - 4 * m**2 * c**2)
+        np.testing.assert_allclose(bump(np.array([m]))[0], expected, rtol=1e-12)
+    with pytest.raises(PrecisionError, match="grows too fast"):
+        bump(np.array([0.2]))
+    with pytest.raises(PrecisionError, match="do not represent"):
+        bump(np.array([-1e4]))
+
+
 def test_progress_is_reported():
     calls = []
     fit_activation("rho", "a*x + b", start={"a": 2, "b": 0.5}, starts=2, progress=lambda *call: calls.append(call))
