@@ -120,6 +120,7 @@ def test_high_degrees_stay_exact():
     taylor = kernel.profile().taylor(21)
     np.testing.assert_allclose(np.array(fit.coefficients[:15], float), taylor[:15], rtol=1e-3)
     assert float(fit.max_error) < 1e-14
+    assert "the other" in repr(fit_nonnegative("cos(rho)", 15))
 
 
 def test_the_shape_of_the_value():
@@ -127,7 +128,7 @@ def test_the_shape_of_the_value():
     assert NonnegativeFit.from_json(fit.to_json()) == fit
     quick = fit_nonnegative("sinh(2*rho)", 4, kind="nngp")
     assert NonnegativeFit.from_json(quick.to_json()) == quick
-    assert "held at 0" in repr(quick) and "hold strictly" in repr(quick)
+    assert "a_2 = 0  (held there" in repr(quick) and "hold strictly" in repr(quick)
     np.testing.assert_allclose(quick.hermite_coefficients((1,)) ** 2, quick.coefficients, rtol=1e-15)
 
 
