@@ -8,12 +8,11 @@ import pytest
 import sympy as sp
 from flint import arb, fmpq
 
+from kernalg.design.moments import negative_moments
+from kernalg.design.of_callable import TaylorEstimate, read_callable
 from kernalg.design.samples import (
     SampledKernel,
-    TaylorEstimate,
     _Problem,
-    negative_moments,
-    read_callable,
     sampled_kernel,
 )
 from kernalg.enclosure.balls import precision
