@@ -33,6 +33,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import total_ordering
 from itertools import product
+from math import lcm
 
 import sympy as sp
 
@@ -165,8 +166,8 @@ class Family:
     def _unoriented_sign(self, k: int, alternating: bool) -> int:
         """Of the k-th Hermite coefficient of `_unoriented`.
 
-        b_k of an integral of phi has the sign of phi's b_{k-1}; b_{k+2}/b_k has that of -(k + j) when they alternate, of
-        k + j when they do not.
+        b_k of an integral of phi has the sign of phi's b_{k-1}; b_{k+2}/b_k has that of -(k + j) when they alternate,
+        of k + j when they do not.
         """
         way = -1 if alternating else 1
         sign = 1 if self.shift is None else _sign(k + self.shift)
@@ -264,8 +265,17 @@ def neat(number: sp.Expr) -> sp.Expr:
 
 
 def root(square: sp.Expr) -> sp.Expr:
-    """The square root of an exact number, without a root of a square."""
-    return sp.sqrt(square) if square.is_Rational else sp.sqrtdenest(sp.sqrt(sp.factor(square)))
+    """The square root of an exact number, without a root of a square such as 1 - 2 exp(1/2) + e."""
+    if square.is_Rational:
+        return sp.sqrt(square)
+    # Powers of e with rational exponents become powers of one generator, so that factoring sees them.
+    exponents = [e.exp for e in square.atoms(sp.exp) if e.exp.is_Rational]
+    step = sp.Rational(1, lcm(*(e.q for e in exponents)))
+    generator = sp.Dummy("e", positive=True)
+    flat = square.replace(lambda e: isinstance(e, sp.exp) and e.exp.is_Rational, lambda e: generator ** (e.exp / step))
+    found = sp.sqrt(sp.factor(flat.subs(sp.E, generator ** (1 / step))))
+    found = found.replace(sp.Abs, lambda p: p if p.subs(generator, sp.exp(step)).is_positive else -p)
+    return sp.sqrtdenest(found.subs(generator, sp.exp(step)))
 
 
 @dataclass(frozen=True, slots=True)
