@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 from itertools import product
 from math import lcm
 
@@ -116,14 +116,7 @@ class Family:
 
     def squares(self, terms: int) -> list[sp.Expr]:
         """[a_0 … a_{terms-1}], exact."""
-        a = [sp.S.Zero] * terms
-        base = _base_kernel(self)
-        value = sp.simplify((sp.diff(base, rho) if self.parity else base).subs(rho, 0))
-        for k in range(self.parity, terms, 2):
-            a[k] = value if self.shift is None else value * (k + self.shift) ** 2
-            ratio = self.scale**2 * (1 if self.name == EXPONENTIAL else (k + self.order) ** 2)
-            value = value * ratio / ((k + 1) * (k + 2))
-        return a
+        return list(_squares(self, terms))
 
     def kernel(self) -> sp.Expr:
         """sum_k a_k rho^k."""
@@ -186,6 +179,19 @@ def _sign(value: sp.Expr) -> int:
     return 0 if value == 0 else 1 if value.is_positive else -1
 
 
+@lru_cache(maxsize=256)
+def _squares(family: Family, terms: int) -> tuple[sp.Expr, ...]:
+    a = [sp.S.Zero] * terms
+    base = _base_kernel(family)
+    value = sp.simplify((sp.diff(base, rho) if family.parity else base).subs(rho, 0))
+    for k in range(family.parity, terms, 2):
+        a[k] = value if family.shift is None else value * (k + family.shift) ** 2
+        ratio = family.scale**2 * (1 if family.name == EXPONENTIAL else (k + family.order) ** 2)
+        value = value * ratio / ((k + 1) * (k + 2))
+    return tuple(a)
+
+
+@lru_cache(maxsize=256)
 def _base_kernel(family: Family) -> sp.Expr:
     """The family's kernel without the factor (k + p)^2.
 
@@ -325,8 +331,13 @@ class Half:
                 if k < terms and value != 0:
                     found[k] = (-1) ** i if alternating else 1
             return found
-        found = self.family.signs(terms, alternating) if alternating else [1] * terms
-        return [s if a != 0 else 0 for s, a in zip(found, self.squares(terms), strict=True)]
+        found = self.family.signs(terms, alternating)
+        if not alternating:
+            found = [abs(s) for s in found]
+        for k, value in self.exceptions:
+            if k < terms:
+                found[k] = 0 if value == 0 else found[k] or 1
+        return found
 
     def activation(self, alternating: bool) -> sp.Expr:
         top = 1 + max((k for k, _ in self.exceptions), default=0)
