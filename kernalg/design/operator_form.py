@@ -241,7 +241,7 @@ def _bound(parts: Pieces, z: arb, variance: arb) -> arb:
     size = abs(z).upper()
     for branch, side in ((parts.branches[0], -1), (parts.branches[-1], 1)):
         majorant = tail_majorant(branch, side, reach)
-        b, d = majorant.linear + 1, majorant.quadratic
+        b, d = (majorant.linear + 1).max(arb(0)), majorant.quadratic.max(arb(0))
         narrowed = 1 - 2 * d * variance
         if not narrowed > 0:
             raise PrecisionError(f"{branch} grows too fast for a Gaussian of variance {variance.str(5)}")

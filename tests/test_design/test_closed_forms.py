@@ -133,6 +133,7 @@ def test_published_coefficients():
         sp.cos(rho), sp.sin(rho), 1 - rho, rho - rho**3 / 10, (3 * rho**2 - 1) / 2, 1 / (2 - rho), sp.exp(rho**2),
         sp.exp(rho) + sp.exp(2 * rho), sp.asin(rho) ** 2, -sp.log(1 - rho / 2), rho * sp.exp(rho), sp.tan(rho / 2),
         (sp.exp(2 * rho) - 1) / rho, sp.asin(rho) / rho, RELU.subs(rho, 2 * RELU),
+        RELU.subs(rho, 2 * RELU) + (sp.exp(rho) - 1) / rho,
         1 / sp.sqrt(1 - rho**2),  # infinite at 1
     ],
 )  # fmt: skip
@@ -180,6 +181,8 @@ def test_averages():
     assert str(sp.N(gaussian.subs(rho, R(3, 10)), 32)) == "0.18543613450832297507643624143547"
     assert nngp_of_ntk(rho**4 + rho) == rho**4 / 5 + rho / 2
     assert nngp_of_ntk(sp.exp(sp.sin(rho))) is None
+    for theta in (rho * sp.sinh(rho) ** 2, (1 + rho**2) * sp.exp(rho) * sp.cosh(2 * rho) + R(1, 3)):
+        assert is_identically_zero(theta - sp.diff(rho * nngp_of_ntk(theta), rho))
     assert nngp_of_ntk(ka.mlp("relu", depth=3, w_var=2, b_var=0).ntk.profile().expr) is None
 
 

@@ -109,9 +109,9 @@ def test_kinks_at_the_kink():
 
 def test_enclosures_of_different_digits_overlap_and_are_as_narrow_as_asked():
     for phi in (sp.Abs(x), LOG_NORMAL):
-        rough, fine = (ntk_activation_enclosure(phi, "1/3", digits) for digits in (12, 30))
+        rough, fine = (ntk_activation_enclosure(phi, "1/3", digits) for digits in (8, 20))
         assert rough.overlaps(fine)
-        assert float(fine.rad() / abs(fine.mid())) < 1e-30
+        assert float(fine.rad() / abs(fine.mid())) < 1e-20
 
 
 def test_exact_cases():
@@ -123,9 +123,9 @@ def test_exact_cases():
 
 def test_the_integral_is_a_formula():
     integral = ntk_activation(LOG_NORMAL)
-    assert integral.atoms(sp.Integral)
-    value = sp.N(integral.subs(x, 1), 15)
-    assert abs(value - sp.Float("0.56375887508062106630")) < 1e-14
+    (inner,) = integral.atoms(sp.Integral)
+    integrand = sp.lambdify(inner.limits[0][0], (integral / inner * inner.function).subs(x, 1), "mpmath")
+    assert abs(mpmath.quad(integrand, [0, 1, 2, 4, 8]) - mpmath.mpf("0.56375887508062106630")) < 1e-14
     m, v = sp.symbols("m v", positive=True)
     assert gaussian_average(sp.exp(x), m, v) == sp.exp(m) * sp.exp(v / 2)
 
