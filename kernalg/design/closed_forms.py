@@ -127,8 +127,10 @@ class Family:
         return rho * sp.diff(once, rho) + self.shift * once
 
     def signs(self, terms: int, alternating: bool) -> list[int]:
-        """Signs of the Hermite coefficients of `activation`: the first is positive when they alternate, the last ones
-        are when they do not."""
+        """Signs of the Hermite coefficients of `activation`.
+
+        When they alternate the first is positive; when they do not, all from some index on are.
+        """
         orientation = self._orientation(alternating)
         found = [0] * terms
         for k in range(self.parity, terms, 2):
@@ -217,15 +219,15 @@ def _base_kernel(family: Family) -> sp.Expr:
 
 def _in_powers(kernel: sp.Expr, gap: sp.Expr) -> sp.Expr:
     """P arcsin + Q sqrt(gap), with polynomials P and Q collected."""
-    root, angle = sp.Dummy("root"), sp.Dummy("angle")
-    arcs = kernel.atoms(sp.asin)
-    arc = next(iter(arcs))
-    flat = sp.expand(sp.expand(kernel).subs(arc, angle).replace(
-        lambda e: e.is_Pow and e.exp.is_Rational and e.exp.q == 2 and e.base.has(rho), lambda e: root ** (2 * e.exp)
-    ))  # fmt: skip
-    in_angle = sp.factor(flat.coeff(angle, 1))
-    rest = sp.cancel((flat.coeff(angle, 0) / root).subs(root, sp.sqrt(gap)))
-    return in_angle * arc + sp.factor(rest) * sp.sqrt(gap)
+    radical, angle = sp.Dummy("radical"), sp.Dummy("angle")
+    (arc,) = kernel.atoms(sp.asin)
+    flat = sp.expand(kernel).subs(arc, angle)
+    flat = flat.replace(
+        lambda e: e.is_Pow and e.exp.is_Rational and e.exp.q == 2 and e.has(rho), lambda e: radical**e.exp.p
+    )
+    flat = sp.expand(flat)
+    rest = sp.cancel((flat.coeff(angle, 0) / radical).subs(radical, sp.sqrt(gap)))
+    return sp.factor(flat.coeff(angle, 1)) * arc + sp.factor(rest) * sp.sqrt(gap)
 
 
 def _unoriented(family: Family, amplitude: sp.Expr, alternating: bool) -> sp.Expr:
@@ -360,7 +362,8 @@ class Half:
         return max(self.family.growth(alternating), Growth(degree=degree))
 
     def _family_squares(self, terms: int | None = None) -> list[sp.Expr]:
-        assert self.family is not None
+        if self.family is None:
+            return []
         terms = 1 + max((k for k, _ in self.exceptions), default=0) if terms is None else terms
         return [neat(self.amplitude * f) for f in self.family.squares(terms)]
 
