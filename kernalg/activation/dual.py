@@ -99,8 +99,8 @@ class Dual:
         return made.derivative() if self.kind == "distributional" else made
 
     @property
-    def _long(self) -> PolynomialMap | None:
-        """`polynomials` that are not written out."""
+    def mehler(self) -> PolynomialMap | None:
+        """The polynomials of a degree above 6, whose formula stays Mehler's sum; None for all other functions."""
         known = self.polynomials
         return known if known is not None and known.degree > polynomials.WRITTEN_OUT else None
 
@@ -144,8 +144,8 @@ class Dual:
         NoClosedForm
             when the activation lies outside the class; the message names the obstacle.
         """
-        if self._long is not None:
-            return self._long.expr
+        if self.mehler is not None:
+            return self.mehler.expr
         if self.extension is not None:
             value = self.extension.expression()
             return sp.diff(value, c) if self.kind == "distributional" else value
@@ -166,15 +166,15 @@ class Dual:
         >>> ka.activation("squared_relu").dual.lowered
         rectified_moment(2, 2, q1, q2, c)
         """
-        if self.extension is not None or self._long is not None or self.kind == "distributional":
+        if self.extension is not None or self.mehler is not None or self.kind == "distributional":
             return self.expr
         return lowered_expectation(*self.pieces)
 
     @cached_property
     def normalized(self) -> sp.Expr:
         """The closed form at q1 = q2 = 1, in rho."""
-        if self._long is not None:
-            return self._long.normalized
+        if self.mehler is not None:
+            return self.mehler.normalized
         at_unit_variance = self.expr.subs({q1: 1, q2: 1, c: rho}, simultaneous=True)
         # sqrt(p^2) = |p| where two radicands became one; a radicand does not vanish for |rho| < 1, so p(0) has its sign
         return at_unit_variance.replace(sp.Abs, lambda p: p if p.subs(rho, 0).is_positive else -p)
@@ -183,8 +183,8 @@ class Dual:
     def diagonal(self) -> sp.Expr:
         """E[f(u) g(u)], the value at q1 = q2 = c, in q1."""
         self._refuse_distributional("diagonal")
-        if self._long is not None:
-            return self._long.at_ratio(1)
+        if self.mehler is not None:
+            return self.mehler.at_ratio(1)
         if self.extension is not None:
             return self.extension.at_ratio(sp.S.One)
         return expectation_at_equality(*self.atoms)
@@ -200,8 +200,8 @@ class Dual:
     def antidiagonal(self) -> sp.Expr:
         """E[f(u) g(-u)], the value at q1 = q2 = -c, in q1. For an odd function it is minus the diagonal, as written."""
         self._refuse_distributional("antidiagonal")
-        if self._long is not None:
-            return self._long.at_ratio(-1)
+        if self.mehler is not None:
+            return self.mehler.at_ratio(-1)
         if self.extension is not None:
             return self.extension.at_ratio(sp.S.NegativeOne)
         left, right = self.atoms
@@ -329,8 +329,8 @@ class Dual:
 
     def at_zero_variance(self, v1: sp.Expr, v2: sp.Expr) -> sp.Expr:
         """E[f(u)] E[g(v)], what remains when u or v is 0 almost surely. At a jump f(0) is the mean of both sides."""
-        if self._long is not None:
-            return self._long.at_zero_variance(v1, v2)
+        if self.mehler is not None:
+            return self.mehler.at_zero_variance(v1, v2)
         if self.extension is not None:
             sides = zip((self.extension.left, self.extension.right), self.pieces, (v1, v2), strict=True)
             return sp.Mul(
@@ -375,8 +375,8 @@ class Dual:
 
     def _regular_and_singular(self, a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> Any:
         """The pair formula where it is regular; one-variable formulas for u = v, u = -v and vanishing variances."""
-        if self._long is not None:
-            return self._long.values(a, b, cov)[()]
+        if self.mehler is not None:
+            return self.mehler.values(a, b, cov)[()]
         zero = (a == 0) | (b == 0)
         if not self._is_compiled:
             same = opposite = np.zeros(a.shape, dtype=bool)
@@ -468,10 +468,14 @@ class Dual:
 
     def __repr__(self) -> str:
         title = {"dual": "dual", "derivative": "derivative dual", "distributional": "d/dc of the dual"}[self.kind]
+        if self.mehler is not None:
+            return f"<{title} of {self.name}: Mehler's sum of degree {self.mehler.degree}>"
         return f"<{title} of {self.name}: {self.expr if self.has_closed_form else 'no closed form'}>"
 
     def _repr_latex_(self) -> str | None:
-        return rf"$\displaystyle {sp.latex(self.expr)}$" if self.has_closed_form else None
+        if self.mehler is not None or not self.has_closed_form:
+            return None
+        return rf"$\displaystyle {sp.latex(self.expr)}$"
 
 
 def _vanishes(f: Atoms) -> bool:

@@ -27,7 +27,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import sympy as sp
-from flint import arb, arb_poly, ctx, fmpq, fmpq_poly
+from flint import acb, acb_poly, arb, arb_poly, ctx, fmpq, fmpq_poly
 
 from kernalg.enclosure.balls import ball, bits_for, has_digits, precision
 from kernalg.errors import PrecisionError
@@ -50,6 +50,7 @@ class Polynomial:
     """sum of s_i R_i(x), by its irrational constants s_i (1 among them) in a fixed order."""
 
     parts: Mapping[sp.Expr, fmpq_poly]
+    _powers: dict[int, list[arb]] = field(default_factory=dict, repr=False)
     _weights: dict[int, list[arb]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -79,6 +80,13 @@ class Polynomial:
 
     def derivative(self) -> Polynomial:
         return _of({s: r.derivative() for s, r in self.parts.items()})
+
+    def __call__(self, at: arb | acb, analytic: bool = True) -> Any:
+        """phi at a real or complex ball, in powers of x; it is analytic everywhere, asked or not."""
+        bits = ctx.prec
+        if bits not in self._powers:
+            self._powers[bits] = self._combined([_number(s) for s in self.parts], self.parts)
+        return acb_poly(self._powers[bits])(at) if isinstance(at, acb) else arb_poly(self._powers[bits])(at)
 
     # -- the numbers m_k(q) -----------------------------------------------------------------------
 

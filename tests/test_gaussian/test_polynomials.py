@@ -18,6 +18,7 @@ from kernalg.gaussian.atoms import from_pieces
 from kernalg.gaussian.expectation import expectation
 from kernalg.gaussian.pieces import pieces
 from kernalg.gaussian.polynomial_arrays import PolynomialArrays
+from kernalg.gaussian.quadrature import certified_expectation
 from kernalg.symbols import c, q1, q2, rho, x
 
 
@@ -144,6 +145,17 @@ def test_duals_against_quadrature() -> None:
     assert dual.value(v1, v2, cov) == pytest.approx(sp.N(dual.expr.subs(at), 30), rel=1e-25)
     assert dual.value(0, v2, 0) == pytest.approx(left(0.0) * float(right.hermite(0, q=v2, digits=20)[0]), rel=1e-13)
     assert dual(0.0, v2, 0.0) == pytest.approx(float(dual.value(0, v2, 0)), rel=1e-13)
+
+
+def test_duals_against_certified_quadrature() -> None:
+    written = series(squares(12), seed=6)
+    f = pieces(written)
+    at = sp.Integer(1), sp.Rational(3, 2), sp.Rational(-4, 5)
+    value = ka.activation(written).dual.enclosure(*at, digits=25)
+    with precision(200):
+        assert abs(certified_expectation(f, f, *at, 25) - value) < 1e-24 * abs(value)
+        there = arb(fmpq(7, 3))
+        assert abs(recognised(written)(there) - ball_function(written, (x,))(there)) < 1e-50
 
 
 def test_the_ends_and_the_complex_plane() -> None:
