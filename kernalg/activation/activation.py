@@ -275,6 +275,11 @@ class Activation:
             raise DomainError(f"derivative({n!r}): the order is an integer from 0 to {MAX_JUMP_ORDER}")
         if n == 0:
             return self
+        if self._arrays is not None:
+            slope = self._arrays.polynomial
+            for _ in range(int(n)):
+                slope = slope.derivative()
+            return Activation(slope.series_expr)
         parts = self.pieces
         for _ in range(int(n)):
             parts = differentiate(parts)

@@ -73,16 +73,10 @@ class PolynomialArrays:
 
         def work(first: int) -> None:
             part = slice(first, first + _CHUNK)
-            z = flat[part] / root
-            here, above = np.full(z.size, b[-1] if b.size else 0.0), np.zeros(z.size)
-            for k in range(b.size - 2, -1, -1):
-                above *= -math.sqrt((k + 1) / (k + 2))
-                above += z * here * (1 / math.sqrt(k + 1))
-                above += b[k]
-                here, above = above, here
-            out[part] = here
+            with np.errstate(over="ignore", invalid="ignore"):  # it belongs to a thread
+                out[part] = _clenshaw(b, flat[part] / root)
 
-        with np.errstate(over="ignore", invalid="ignore"), threads(flat.size > 8 * _CHUNK) as share:
+        with threads(flat.size > 8 * _CHUNK) as share:
             share(work, range(0, flat.size, _CHUNK))
         beyond = ~np.isfinite(out)
         if beyond.any():
@@ -146,3 +140,14 @@ class PolynomialArrays:
                     return np.array([float(v.mid()) for v in a])
             bits *= 2
         raise PrecisionError(f"the Hermite coefficients at the variance {float(variance):.6g} need over {bits} bits")
+
+
+def _clenshaw(b: FloatArray, z: FloatArray) -> FloatArray:
+    """sum b_k h_k(z); with y_k = b_k + z y_(k+1)/sqrt(k+1) - sqrt((k+1)/(k+2)) y_(k+2) it is y_0."""
+    here, above = np.full(z.size, b[-1]), np.zeros(z.size)
+    for k in range(b.size - 2, -1, -1):
+        above *= -math.sqrt((k + 1) / (k + 2))
+        above += z * here * (1 / math.sqrt(k + 1))
+        above += b[k]
+        here, above = above, here
+    return here

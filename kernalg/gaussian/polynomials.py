@@ -75,6 +75,21 @@ class Polynomial:
         terms = (self._exact(self.parts, k, fmpq(1)) * x**k for k in range(self.degree + 1))
         return sp.Add(*terms)
 
+    @property
+    def series_expr(self) -> sp.Expr:
+        """As the Hermite series at its own variance, whose polynomials are written in powers of x.
+
+        They are m_k(r)/k! times E (x + i sqrt(r) Z)^k = sum_j k!/(j! (k-2j)!) (-r/2)^j x^(k-2j).
+        """
+        terms = []
+        for k in range(self.degree + 1):
+            weights, factor = [], fmpq(math.factorial(k))
+            for j in range(k // 2 + 1):
+                weights.append(_rational(factor / math.factorial(k - 2 * j)) * x ** (k - 2 * j))
+                factor *= -self.reference / (2 * (j + 1))
+            terms.append(self._exact(self._kept, k, fmpq(1)) * sp.Add(*weights))
+        return sp.Add(*terms)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return polynomial, (self.expr,)
 

@@ -188,7 +188,10 @@ def test_values_keep_their_digits_in_the_bulk(degree: int) -> None:
     ]
     assert (np.abs(phi(at) - exact) <= (degree + 4) * 2.0**-53 * size).all()
     assert phi(at.reshape(1, -1)).shape == (1, 101)
+    many = np.full(70_000, 0.5)
+    many[-1] = -1e300
     leading = float(phi.hermite(degree)[-1])
+    assert phi(many)[-1] == np.inf * leading and (phi(many)[:-1] == phi(0.5)).all()
     assert phi(1e300) == np.inf * leading and phi(-1e300) == np.inf * leading
 
 
@@ -208,3 +211,14 @@ def test_float_coefficients_at_any_variance(degree: int) -> None:
     for row, q in zip(found, variances, strict=True):
         exact = np.array([float(v) for v in phi.hermite(degree, q=float(Fraction(q)), digits=25)])
         assert np.abs(row - exact).max() <= (degree + 4) * 2.0**-53 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("order", [1, 2, 9])
+def test_derivatives_stay_hermite_series(order: int) -> None:
+    phi = ka.activation(series(squares(9), sp.Rational(5, 4)))
+    slope = phi.derivative(order)
+    assert sp.expand(slope.expr - sp.diff(phi.expr, x, order)) == 0
+    if order == 1:
+        found, kept = slope.polynomial, phi.polynomial
+        assert found is not None and kept is not None and found.reference == kept.reference
+        assert slope.expr.has(x**8) and len(sp.Add.make_args(slope.expr)) == 9
