@@ -287,10 +287,9 @@ def _taylor_balls(kernel: sp.Expr) -> list[arb] | None:
 
 
 def _looks_right(a: list[arb], parity: int) -> bool:
-    tiny = arb(10) ** -25
-    if all(v.abs_lower() < tiny for v in a):
+    if all(v.contains(0) for v in a):
         return True
-    if not all(v > tiny for v in a):
+    if not all(v > 0 for v in a):
         return False
     start = TERMS - 2 + parity - 2 * (WINDOW - 1)
     ks = [start + 2 * i for i in range(WINDOW - 1)]

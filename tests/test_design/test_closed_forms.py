@@ -1,11 +1,13 @@
 """Recognition of kernels: every form has the kernel, and its signs; what is no member of a family is refused."""
 
+import random
+
 import mpmath
 import pytest
 import sympy as sp
 
 import kernalg as ka
-from kernalg.design.closed_forms import DAWSON, ERROR_FUNCTION, EXPONENTIAL, Family, Growth, sign_pattern
+from kernalg.design.closed_forms import DAWSON, ERROR_FUNCTION, EXPONENTIAL, Family, Growth, Half, sign_pattern
 from kernalg.design.operator_form import gaussian_average
 from kernalg.design.recognition import closed_forms, is_identically_zero, nngp_of_ntk
 from kernalg.errors import DomainError
@@ -213,6 +215,35 @@ def test_the_engine_confirms_the_families(family):
                 moments = [mpmath.mpf(str(sp.N(b, 30))) for b in ka.activation(phi).hermite(8)]
             for found, sign, square in zip(moments, family.signs(9, alternating), squares, strict=True):
                 assert abs(found - sign * mpmath.sqrt(square)) < 1e-20
+
+
+def _random_half(generator, parity):
+    u, s = R(generator.randint(1, 30), 10), R(generator.randint(1, 9), 10)
+    order = generator.choice([j for j in range(-3, 3) if (j - parity) % 2])
+    family = generator.choice(
+        [
+            None,
+            Family(EXPONENTIAL, parity, u),
+            Family(EXPONENTIAL, parity, u, shift=R(generator.randint(-6, 9), 2)),
+            Family(ERROR_FUNCTION, parity, s, order),
+            Family(DAWSON, parity, s, 2 - parity),
+        ]
+    )
+    amplitude = R(generator.randint(1, 20), 7) * generator.choice([1, sp.pi, sp.exp(-1), sp.sqrt(2)])
+    exceptions = ((k, R(generator.randint(0, 9), 7)) for k in range(parity, 6, 2) if generator.random() < 0.3)
+    return Half(parity, family, amplitude if family else sp.S.Zero, tuple(exceptions))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_members_are_found_as_nngp_kernels_and_as_tangent_kernels(seed):
+    generator = random.Random(seed)
+    even, odd = _random_half(generator, 0), _random_half(generator, 1)
+    kernel = sp.expand(even.kernel() + odd.kernel())
+    expected = [sp.N(a + b, 20) for a, b in zip(even.squares(12), odd.squares(12), strict=True)]
+    found = [sp.N(b**2, 20) for b in closed_forms(kernel)[0].coefficients(12)]
+    assert all(abs(a - b) < 1e-15 * (1 + a) for a, b in zip(expected, found, strict=True))
+    average = nngp_of_ntk(sp.diff(rho * kernel, rho))
+    assert abs(sp.N((average - kernel).subs(rho, R(1, 3)), 20)) < 1e-15
 
 
 def test_growth_has_an_order():
