@@ -21,6 +21,7 @@ from kernalg.activation.activation import Activation
 from kernalg.checks import FloatArray, real_array, whole_number
 from kernalg.errors import DomainError
 from kernalg.finite.network import finite_network
+from kernalg.finite.pointwise import pointwise
 from kernalg.finite.tangent import conjugate_kernel, tangent_kernel
 from kernalg.finite.variance import (
     Neuron,
@@ -222,7 +223,7 @@ def empirical_ntk(
         if not array.size or array.shape[1] != rows.shape[1]:
             raise DomainError(f"{name} has shape {array.shape}; X and Y are (n, d) and (m, d) with n, m, d at least 1")
     layers, name = _layers(phi, w_var, b_var, readout)
-    shallow = len(layers) == 3 and isinstance(layers[2], Dense)
+    shallow = [isinstance(layer, Dense) for layer in layers] == [True, False, True]
     if not shallow and draws < 2:
         raise DomainError("draws=1: the error of a deep network's kernel is the scatter of draws; take 2 or more")
     if covariance and not shallow:
@@ -251,7 +252,7 @@ def empirical_ntk(
 
 def _layers(phi: Any, w_var: Any, b_var: Any, readout: Any) -> tuple[list[Any], str]:
     if isinstance(phi, Network):
-        if (w_var, b_var, tuple(readout)) != (1, 0, (1, 0)):
+        if layer_variances(w_var, b_var, readout) != (1, 0, 1, 0):
             raise DomainError("a Network brings its own variances; leave out w_var, b_var and readout")
         return list(phi.layers), repr(phi)
     neuron = as_neuron(phi)
@@ -423,10 +424,10 @@ def tail_report(
     w, b, v, bias = layer_variances(w_var, b_var, readout)
     q = float(w + b)
     z, weights = _gaussian_rule([float(t) / math.sqrt(q) for t in breakpoints(neuron)])
-    slope = neuron.derivative()
     with np.errstate(all="ignore"):
-        features = np.asarray(neuron(math.sqrt(q) * z)) ** 2
-        slopes = q * np.asarray(slope(math.sqrt(q) * z)) ** 2 if form == "ntk" else np.zeros_like(z)
+        value, slope = pointwise(neuron).value_and_slope(math.sqrt(q) * z)
+        features = value**2
+        slopes = q * slope**2 if form == "ntk" else np.zeros_like(z)
         # Moments of t = features + nu^2 slopes: E nu^2j = 1, 1, 3, 15, 105.
         raw = [
             _mean(

@@ -43,9 +43,9 @@ from kernalg.symbols import x
 Neuron = Activation | HermiteSeries
 
 KINDS = ("ntk", "nngp")
-# Up to so many points closed forms are evaluated with balls (a millisecond each), beyond them in compiled float64
-# (seconds to compile, then nothing). Certified numbers without a closed form take up to a second each.
-_FEW, _FEW_WITHOUT_CLOSED_FORM = 64, 3
+# Up to so many points closed forms are evaluated with balls (some milliseconds each), beyond them in compiled float64
+# (seconds to compile, then nothing). Without a closed form a ball takes up to a second, float64 a second for all.
+_FEW, _FEW_WITHOUT_CLOSED_FORM = 400, 3
 _FLOAT_DIGITS = 16
 # Nodes of a rule in the plane, and what a random rule consists of.
 _MOST_NODES, _SCRAMBLINGS, _SOBOL_BITS = 6_000_000, 16, 13
@@ -66,6 +66,7 @@ def breakpoints(phi: Neuron) -> tuple[sp.Expr, ...]:
 
 
 def check_kind(kind: str) -> str:
+    """`kind`, or DomainError."""
     if kind not in KINDS:
         raise DomainError(f"kind={kind!r}: 'ntk' (the tangent kernel) or 'nngp' (the Gaussian process) is needed")
     return kind
@@ -174,7 +175,7 @@ def neuron_moments(
     if distinct.shape[1] <= _few(phi, kind) or isinstance(phi, HermiteSeries):
         made = np.array([_certified_at_floats(phi, column, v_var, kind) for column in distinct.T.tolist()]).T
     else:
-        made = _compiled(phi, distinct, v_var, kind)
+        made = _in_float64(phi, distinct, v_var, kind)
     mean, variance = (values[places.ravel()].reshape(given[0].shape) for values in made)
     return mean, variance
 
@@ -193,14 +194,18 @@ def _at_cosine(
 
 
 def _certified_at_floats(phi: Neuron, point: Sequence[float], v_var: float, kind: str) -> tuple[float, float]:
-    """The point has 15 digits: exact rationals, with c where it belongs when it sits on the bound."""
+    mean, value = _certified(phi, *_exact_point(point), exact_number(v_var, "v_var"), kind, _FLOAT_DIGITS)
+    return float(mean), float(value) if value.is_finite() else math.inf
+
+
+def _exact_point(point: Sequence[float]) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+    """q1, q2, c of 15 digits as exact numbers, with c on the bound where it sits there up to rounding."""
     q1, q2, c = (exact_number(value, "a variance") for value in point)
     if q1 == q2:
         c = max(-q1, min(q1, c))
     elif c**2 >= q1 * q2 * (1 - sp.Rational(1, 10**14)):
         c = sp.sign(c) * sp.sqrt(q1 * q2)
-    mean, value = _certified(phi, q1, q2, c, exact_number(v_var, "v_var"), kind, _FLOAT_DIGITS)
-    return float(mean), float(value) if value.is_finite() else math.inf
+    return q1, q2, c
 
 
 def _certified(
@@ -268,19 +273,26 @@ def _few(phi: Neuron, kind: str) -> int:
     return _FEW_WITHOUT_CLOSED_FORM
 
 
-def _compiled(phi: Activation, points: FloatArray, v_var: float, kind: str) -> FloatArray:
+def _in_float64(phi: Activation, points: FloatArray, v_var: float, kind: str) -> FloatArray:
     """Means and variances in float64; where so much cancels that they keep less than 1e-9, certified ones."""
-    q1, q2, c = points
+    c = points[2]
     means, squares = _duals(phi, kind)
     try:
-        parts = [dual(q1, q2, c) for dual in squares]
+        parts = [_values(dual, points) for dual in squares]
     except DomainError:  # infinite at some point
         return np.array([_certified_at_floats(phi, column, v_var, kind) for column in points.T.tolist()]).T
-    mean, variance = _combined(parts, [dual(q1, q2, c) for dual in means], c)
+    mean, variance = _combined(parts, [_values(dual, points) for dual in means], c)
     found = np.stack([v_var * mean, v_var**2 * variance])
     for i in np.flatnonzero(variance < 1e-6 * np.abs(parts[0])):
         found[:, i] = _certified_at_floats(phi, points[:, i].tolist(), v_var, kind)
     return found
+
+
+def _values(dual: Dual, points: FloatArray) -> FloatArray:
+    if dual.has_closed_form and points.shape[1] <= _FEW:
+        balls = (dual.enclosure(*_exact_point(column), digits=_FLOAT_DIGITS + 1) for column in points.T.tolist())
+        return np.array([float(value) for value in balls])
+    return np.asarray(dual(*points))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

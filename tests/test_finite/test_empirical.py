@@ -86,8 +86,8 @@ def test_biases_readout_and_unequal_norms():
 
 def test_theoretical_and_sample_errors_agree_without_heavy_tails():
     X = circle(4)
-    found = empirical_ntk("erf", X, width=128, draws=400)
-    assert np.allclose(found.sample_standard_error, found.standard_error, rtol=0.2)
+    found = empirical_ntk("erf", X, width=64, draws=100)
+    assert np.allclose(found.sample_standard_error, found.standard_error, rtol=0.35)
 
 
 def test_a_deep_network_has_sample_errors():
