@@ -11,7 +11,7 @@ import kernalg as ka
 from kernalg.errors import DomainError
 from kernalg.expansion.hermite_series import HermiteSeries
 from kernalg.finite.empirical import EmpiricalKernel, empirical_ntk, tail_report
-from kernalg.finite.variance import kurtosis, tangent_kernel_variance
+from kernalg.finite.variance import kurtosis, tangent_kernel_covariance, tangent_kernel_variance
 
 CUBIC = HermiteSeries((0, 0, 0, "1/2"))
 SINE = "sqrt(2)*sin(sqrt(2)*x + pi/4)"
@@ -47,7 +47,7 @@ def test_reference_activations_at_every_angle(phi, limit, count):
 def test_scores_of_many_draws_are_standard_normal():
     """60 seeds: the z-scores at one angle have mean 0 and deviation 1; with the wrong variance they would not."""
     X = circle(3)
-    z = np.array([empirical_ntk(SINE, X[:1], X[:2], width=512, draws=2, seed=s).z[0] for s in range(60)])
+    z = np.array([empirical_ntk(SINE, X[:1], X[:2], width=256, draws=4, seed=s).z[0] for s in range(60)])
     assert (np.abs(z.mean(axis=0)) < 4 / math.sqrt(60)).all()
     assert (np.abs(z.std(axis=0) - 1) < 4 / math.sqrt(120)).all()
 
@@ -61,6 +61,15 @@ def test_chi_squared_uses_the_covariance(kind):
     total, count = sum(v.chi_squared for v in values), 8 * degrees
     assert abs(total - count) < 4 * math.sqrt(2 * count)
     assert all(1e-5 < v.p_value <= 1 for v in values)
+
+
+def test_chi_squared_is_the_quadratic_form_of_the_inverse_covariance():
+    X = circle(4)
+    found = empirical_ntk("relu", X[:1], X[:3], width=1024, draws=4, covariance=True)
+    entries = tangent_kernel_covariance("relu", X, [[0, 0], [0, 1], [0, 2]]).matrix / (1024 * 4)
+    deviation = (found.mean - found.target)[0]
+    assert found.degrees_of_freedom == 3
+    assert found.chi_squared == pytest.approx(deviation @ np.linalg.solve(entries, deviation), rel=1e-9)
 
 
 def test_a_cubic_moves_in_four_directions_at_any_number_of_angles():
