@@ -105,6 +105,17 @@ def test_exhaustive_search_against_every_choice_certified(cosine, network):
     assert found.signs[2] == 0 and found.text[2] == "0"
 
 
+def test_rounding_does_not_win():
+    """At opposite inputs all plus is the best choice, and what cancels there leaves no digits in float64."""
+    t = sp.Integer(2)
+    k = np.arange(45)
+    b = np.exp(-2 + (k * math.log(4) - np.array([math.lgamma(j + 1) for j in k])) / 2)
+    found = best_signs(b, cosine=-1)
+    # exp(t z - t^2) has the term exp(-2 t^2) (1 - t^2 nu^2).
+    assert found.value <= float(2 * t**4 * sp.exp(-4 * t**2)) * 1.001
+    assert found.value > 0
+
+
 def test_growth_is_the_fourth_moment_and_the_maximum():
     b = radial(12)
     fourth = best_signs(b, "growth")
