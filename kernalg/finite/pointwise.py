@@ -65,7 +65,14 @@ class Pointwise:
         phi = self.phi if order == 0 else self.phi.derivative()
 
         def exact(z: Array, shared: dict[sp.Expr, Any]) -> Array:
-            result = np.asarray(phi(z), dtype)
+            # Activations refuse NaN and infinity; here they are what a diverging training meets, and it tells.
+            finite = np.isfinite(z)
+            if not finite.all():
+                result = np.full_like(z, np.nan)
+                result[finite] = exact(z[finite], shared)
+                return result
+            with np.errstate(all="ignore"):
+                result = np.asarray(phi(z)).astype(dtype, copy=False)
             if result.shape != z.shape:
                 raise DomainError(f"{phi!r} made shape {result.shape} of {z.shape}; an activation acts on each entry")
             return result

@@ -64,6 +64,24 @@ def test_overflow_inside_a_formula_is_repaired():
     assert pointwise(ka.activation("softplus")).value(z.astype(np.float32)) == pytest.approx([0, np.log(2), 800])
 
 
+class Strict:
+    """x^9, which refuses what is not finite, as compiled functions do."""
+
+    def __call__(self, z):
+        assert np.isfinite(z).all()
+        return np.asarray(z, np.float64) ** 9
+
+    def derivative(self):
+        return lambda z: 9 * np.asarray(z, np.float64) ** 8
+
+
+@pytest.mark.parametrize("phi", [Strict(), ka.activation("dawson"), ka.activation("relu")])
+def test_what_is_not_finite_stays_so(phi):
+    value = pointwise(phi).value(np.array([0.5, np.inf, np.nan, 2.0], np.float32))
+    assert np.isfinite(value).tolist() == [True, False, False, True] and value.dtype == np.float32
+    assert not np.isfinite(pointwise(Strict()).value(np.full(1, 1e30, np.float32))).any()
+
+
 def test_what_is_no_activation_is_refused():
     with pytest.raises(ka.DomainError, match="derivative"):
         pointwise(np.sin)
