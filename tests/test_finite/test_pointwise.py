@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import sympy as sp
 from scipy import special
+from sympy.polys.orthopolys import hermite_prob_poly
 
 import kernalg as ka
+from kernalg.finite.hermite_sum import hermite_coefficients
 from kernalg.finite.pointwise import pointwise
 
 # Every kind of formula the walk knows, and functions it leaves to the compiled ones (the last line).
@@ -44,6 +46,21 @@ def test_the_fast_functions_agree_with_another_evaluation(formula, dtype):
         allowed = 200 * np.finfo(dtype).eps * (1 + np.abs(wanted) + steepness) + 1e-9 * (formula == "sinc")
         assert (np.abs(made - wanted) <= allowed).all()
     assert (pointwise(phi).value(z) == value).all() and (pointwise(phi).slope(z) == slope).all()
+
+
+def test_polynomials_of_high_degree_keep_their_digits():
+    # Written in powers, h_40(6) has terms 1e16 times its value.
+    phi = ka.activation(hermite_prob_poly(40, ka.x) / sp.sqrt(sp.factorial(40)) + 2 * ka.x)
+    assert hermite_coefficients(phi.expr)[40] == 1 and hermite_coefficients(phi.expr)[38] == 0
+    points = np.array([-6.0, 0.5, 6.0, 12.0])
+    wanted = [float(phi.expr.subs(ka.x, sp.Rational(v)).evalf(20)) for v in points]
+    slopes = [float(sp.diff(phi.expr, ka.x).subs(ka.x, sp.Rational(v)).evalf(20)) for v in points]
+    value, slope = pointwise(phi).value_and_slope(points)
+    np.testing.assert_allclose(value, wanted, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(slope, slopes, rtol=1e-12, atol=1e-11)
+    assert pointwise(phi).value(points.astype(np.float32)) == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+    rows = np.random.default_rng(0).standard_normal((300, 40))
+    assert (pointwise(phi).value(rows).ravel() == pointwise(phi).value(rows.ravel())).all()
 
 
 def test_at_a_jump_the_value_is_that_of_the_formula():
