@@ -34,7 +34,7 @@ from kernalg.activation.activation import Activation, activation
 from kernalg.activation.dual import Dual
 from kernalg.checks import FloatArray, real_array
 from kernalg.enclosure.balls import ball, bits_for, check_digits, has_digits, negligible, precision, to_float
-from kernalg.errors import DomainError, PrecisionError
+from kernalg.errors import DomainError, NoClosedForm, PrecisionError
 from kernalg.expansion.hermite_series import HermiteSeries
 from kernalg.finite.pointwise import pointwise
 from kernalg.formula import exact_number
@@ -251,8 +251,19 @@ def _expectations(
     own = [dual.enclosure(q1, q2, c, digits=digits) for dual in means]  # the point and the kernel are sound, or say so
     try:
         return [dual.enclosure(q1, q2, c, digits=digits) for dual in squares], own
-    except DomainError:
-        return [], own
+    except (DomainError, NoClosedForm) as error:
+        if _says_infinite(error, on_diagonal=bool(q1 == q2 == c)):
+            return [], own
+        raise
+
+
+def _says_infinite(error: Exception, on_diagonal: bool) -> bool:
+    """Whether the engine refused because the expectation itself is infinite, and not because it does not know it.
+
+    It says so of E[f(u) g(v)], or of second moments, which decide about equal u and v only.
+    """
+    text = str(error)
+    return (text.startswith("E[") and "is infinite" in text) or (on_diagonal and "second moment is infinite" in text)
 
 
 @lru_cache(maxsize=64)
@@ -279,7 +290,7 @@ def _in_float64(phi: Activation, points: FloatArray, v_var: float, kind: str) ->
     means, squares = _duals(phi, kind)
     try:
         parts = [_values(dual, points) for dual in squares]
-    except DomainError:  # infinite at some point
+    except (DomainError, NoClosedForm):  # infinite at some point, or a reason that the next line gives
         return np.array([_certified_at_floats(phi, column, v_var, kind) for column in points.T.tolist()]).T
     mean, variance = _combined(parts, [_values(dual, points) for dual in means], c)
     found = np.stack([v_var * mean, v_var**2 * variance])

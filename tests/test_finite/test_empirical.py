@@ -120,7 +120,8 @@ def test_seeds_json_text_and_progress():
     assert found != empirical_ntk(SINE, X, width=64, draws=3, seed=6)
     assert EmpiricalKernel.from_json(found.to_json()) == found
     assert "theoretical errors" in repr(found) and "width 64, 3 draws, seed 5" in repr(found)
-    single = empirical_ntk("sqrt(3/5)*exp(x**2/5)", X, width=64, draws=1)
+    single = empirical_ntk("sqrt(3/5)*exp(x**2/5)", X, width=64, draws=1, covariance=True)
+    assert single.chi_squared is None
     assert single.sample_standard_error is None and np.isinf(single.standard_error[0, 0])
     assert "infinite" in repr(single)
     assert EmpiricalKernel.from_json(single.to_json()) == single
@@ -143,6 +144,10 @@ def test_tails():
     assert mild.relative_deviation == pytest.approx(math.sqrt(3), rel=1e-12)
     assert tail_report("sqrt(3/5)*exp(x**2/5)").relative_deviation == math.inf
     assert not tail_report("sign", kind="nngp").heavy
+    singular = tail_report("abs(x)**(3/4)")
+    assert singular.relative_deviation == math.inf and singular.heavy
+    constant = empirical_ntk("sign", [[1.0, 0.5]], width=8, draws=2, covariance=True)
+    assert constant.degrees_of_freedom == 0 and constant.p_value == 1 and constant.agrees()
 
 
 @pytest.mark.parametrize(

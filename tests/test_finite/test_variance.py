@@ -125,6 +125,15 @@ def test_infinite_variance_is_infinity_and_not_an_error():
     assert kurtosis(phi) == math.inf
 
 
+def test_infinite_is_told_from_unknown():
+    """(|x|^(3/4))'^4 is 1/|x| beside 0, not integrable at equal inputs; floor(x)^2 the engine does not know."""
+    assert tangent_kernel_variance("abs(x)**(3/4)", 1) == math.inf
+    assert math.isfinite(tangent_kernel_variance("abs(x)**(3/4)", "1/2"))
+    assert tangent_kernel_variance("erfi(sqrt(3/16)*x)", 1) == math.inf
+    with pytest.raises(DomainError, match="floor"):
+        tangent_kernel_variance("floor(x)", 1)
+
+
 def test_kurtosis_of_the_two_radial_activations():
     """3/2 - exp(-8 t^2)/2 for the sine, exp(4 t^2) for the exponential: one kernel, exp(t^2 (c - 1))."""
     t = sp.sqrt(2)
