@@ -62,7 +62,10 @@ def as_neuron(phi: Any) -> Neuron:
 
 
 def breakpoints(phi: Neuron) -> tuple[sp.Expr, ...]:
-    return phi.breakpoints if isinstance(phi, Activation) else ()
+    """Where phi or a derivative jumps; nothing for a staircase, which has no last jump."""
+    if not isinstance(phi, Activation) or phi.expr.has(sp.floor):
+        return ()
+    return phi.breakpoints
 
 
 def check_kind(kind: str) -> str:
