@@ -36,6 +36,8 @@ class Dialect:
     whole : spelling of an integer.
     accurate : spelling of log1p and expm1.
     filled : a constant as an array of the shape of another variable.
+    typed : whether a constant in a branch or a maximum must be such an array: PyTorch takes no numbers there, and JAX
+        makes them arrays of its widest type.
     special : text of the functions the language lacks, put in front of formulas that use them.
     """
 
@@ -52,6 +54,7 @@ class Dialect:
     accurate: str = "{0}"
     nan: str = "nan"
     filled: str = "{0}"
+    typed: bool = False
     special: dict[str, str] = field(default_factory=dict)
 
 
@@ -186,6 +189,7 @@ JAX = Dialect(
     accurate="jnp.{0}",
     nan="jnp.nan",
     filled="jnp.full_like({1}, {0})",
+    typed=True,
     special=_split(_ARRAY_DAWSON.replace("XX", "jnp")),
 )  # fmt: skip
 TORCH = Dialect(
@@ -198,5 +202,6 @@ TORCH = Dialect(
     accurate="torch.{0}",
     nan="float('nan')",
     filled="torch.full_like({1}, {0})",
+    typed=True,
     special=_split(_ARRAY_DAWSON.replace("XX", "torch")),
 )

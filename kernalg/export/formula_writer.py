@@ -169,11 +169,11 @@ class FormulaWriter:
         return self.dialect.branch.format(self._condition(condition), self._value(value), self._branches(rest))
 
     def _value(self, e: sp.Expr) -> str:
-        """A value beside others: PyTorch wants constants there as tensors of the same kind."""
+        """A value beside others, as a float; see `Dialect.typed` for constants."""
         if e.free_symbols:
             return self._written(e)[0]
         text = repr(float(self._literal(e)[0]))  # 1.0, for branches of integers alone would make an array of integers
-        return self.dialect.filled.format(text, self.like) if self.dialect.name == "torch" else text
+        return self.dialect.filled.format(text, self.like) if self.dialect.typed else text
 
     def _condition(self, condition: Boolean) -> str:
         if isinstance(condition, And | Or):
