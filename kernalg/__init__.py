@@ -45,6 +45,7 @@ _HOME = {
     "product_kernel": "network.product_kernel",
     "rbf_kernel": "network.radial_basis",
     "convert_expansion": "expansion.conversions",
+    "HermiteSeries": "expansion.hermite_series",
     "Spectrum": "spectrum.spectrum",
     "empirical_spectrum": "spectrum.empirical",
     "Eigenpairs": "spectrum.eigenpairs",
@@ -91,6 +92,10 @@ _HOME = {
     "measured_curve_on_data": "learning.regression",
     "RidgeRegression": "learning.large_regression",
     "ridge_regression": "learning.large_regression",
+    "Design": "design.designed",
+    "design": "design.of_kernel",
+    "shallow": "design.shallow",
+    "parameter_count": "design.shallow",
     "Certificate": "certify.certificate",
     "certify": "certify.agreement",
     "Derivation": "derivation.steps",
@@ -105,10 +110,10 @@ __all__ = sorted([*_HOME, "__version__"])
 # Names that need an optional package; `from kernalg import *` works without it.
 _EXTRA = {"NetworkKernel": "interop.scikit_learn"}
 
-# Four rooms bear the name of their main function (`ka.activation(...)` lives in kernalg/activation/). Python binds a
+# Five rooms bear the name of their main function (`ka.activation(...)` lives in kernalg/activation/). Python binds a
 # subpackage to its parent when it is first imported; import them now (they are empty), and unbind them, so that the
 # attribute is the function for good.
-for _room in ("activation", "certify", "derivation", "spectrum"):
+for _room in ("activation", "certify", "derivation", "design", "spectrum"):
     import_module(f"kernalg.{_room}")
     del globals()[_room]
 
@@ -135,6 +140,9 @@ if TYPE_CHECKING:
     from kernalg.certify.certificate import Certificate
     from kernalg.derivation.engine import derivation
     from kernalg.derivation.steps import Derivation
+    from kernalg.design.designed import Design
+    from kernalg.design.of_kernel import design
+    from kernalg.design.shallow import parameter_count, shallow
     from kernalg.errors import (
         DomainError,
         FormulaError,
@@ -145,6 +153,7 @@ if TYPE_CHECKING:
         PrecisionError,
     )
     from kernalg.expansion.conversions import convert_expansion
+    from kernalg.expansion.hermite_series import HermiteSeries
     from kernalg.formula import parse
     from kernalg.interop.dask_array import gram_dask
     from kernalg.interop.product import gram_matvec

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy as sp
 from flint import acb
+from numpy.polynomial.polynomial import polyval
 
 from kernalg.compiled.elementwise import elementwise
 from kernalg.compiled.inputs import FloatArray, data_matrix, data_pair
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kernalg.compiled.operator import KernelOperator, Progress
 
 _ROUNDING = 1e-9
+_LONG = 12  # coefficients; a longer polynomial takes seconds to compile as a formula
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,18 @@ class DotProductKernel:
         worst = float(np.abs(cosines).max(initial=0.0))
         if worst > 1 + _ROUNDING:
             raise DomainError(f"x.x'/d reaches {worst:.6g}; a dot-product kernel lives on |x|^2 = d: rescale the rows")
-        return elementwise(self.expr, (rho,))(np.clip(cosines, -1, 1))
+        inside = np.clip(cosines, -1, 1)
+        if self._horner is not None:
+            return polyval(inside, self._horner)
+        return elementwise(self.expr, (rho,))(inside)
+
+    @cached_property
+    def _horner(self) -> np.ndarray | None:
+        """Coefficients of a long polynomial without negative ones: Horner's sums are then good to eps K(1)."""
+        if not (self.expr.is_polynomial(rho) and self.nonnegative):
+            return None
+        coefficients = sp.Poly(self.expr, rho).all_coeffs()[::-1]
+        return np.array(coefficients, dtype=np.float64) if len(coefficients) > _LONG else None
 
     def compose(self, inner: DotProductKernel) -> DotProductKernel:
         """f(g(rho))."""

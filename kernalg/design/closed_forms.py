@@ -1,0 +1,492 @@
+r"""Families of kernels whose activation is a formula, whatever the periodic signs of its Hermite coefficients.
+
+A kernel :math:`\sum_k a_k \rho^k` has the activations :math:`\sum_k \pm\sqrt{a_k}\,h_k`. Even and odd k are independent
+of each other, so a family is a kernel of one parity. There are three, each given by its ratio of coefficients:
+
+====================  ============================================  ================================================
+family                :math:`(k+1)(k+2)\,a_{k+2}/a_k`               kernels
+====================  ============================================  ================================================
+exponential           :math:`u^2`                                   cosh(u rho), sinh(u rho)
+error function        :math:`s^2(k+j)^2`, k - j odd                 the derivatives of order j of arcsin(s rho)/s;
+                                                                    integrals from 0 for j < 0
+Dawson                :math:`s^2(k+j)^2`, k - j even, j >= 1        arcsin(s rho)/(s sqrt(1 - s^2 rho^2)), derivatives
+====================  ============================================  ================================================
+
+With N the number operator (N h_k = k h_k), :math:`(N+p)\varphi` has the kernel :math:`(\theta+p)^2 K`,
+:math:`\theta = \rho\,d/d\rho`: so each family comes with a factor k + p in its Hermite coefficients (GELU is one of
+the error function's).
+
+Why these have formulas. (k+1)(k+2) b_{k+2}^2 = s^2 (k+j)^2 b_k^2 with signs that alternate (upper) or not (lower) says
+:math:`\varphi'' = \mp s(N+j)\varphi`, a differential equation of second order,
+:math:`(1\mp s)\varphi'' = \mp s(z\varphi' + j\varphi)`. Its solution for j = 1 is :math:`e^{\mp az^2}`,
+:math:`a = s/(2(1\mp s))`, and Dawson's function of :math:`\sqrt a z` beside it; differentiation raises j by one, and
+the equation itself, read downwards, gives the integrals. At s = 1 the upper sign leaves
+:math:`z\varphi' = -j\varphi`: sign z, \|z\|, z\|z\| … In the exponential family e^{tz - t^2/2} generates the h_k.
+
+References: Daniely, Frostig & Singer 2016 (dual activations); Cho & Saul 2009 (arc-cosine kernels); Simon, Anand &
+DeWeese 2022 (reverse engineering the tangent kernel).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import total_ordering
+from itertools import product
+
+import sympy as sp
+
+from kernalg.errors import DomainError
+from kernalg.symbols import dawson, rho, x
+
+EXPONENTIAL = "exponential"
+ERROR_FUNCTION = "error function"
+DAWSON = "Dawson"
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True, eq=False)
+class Growth:
+    """exp(quadratic z^2 + linear z) z^degree, up to constants; ordered from mild to wild.
+
+    Examples
+    --------
+    >>> print(Growth(), Growth(degree=2), Growth(linear=sp.sqrt(2)), Growth(quadratic=sp.Rational(1, 5)))
+    bounded polynomial of degree 2 exp(sqrt(2)*z) exp(z**2/5)
+    >>> Growth(degree=2) < Growth(linear=1)
+    True
+    """
+
+    quadratic: sp.Expr = sp.S.Zero
+    linear: sp.Expr = sp.S.Zero
+    degree: int = 0
+
+    @property
+    def _key(self) -> tuple[float, float, int]:
+        return float(self.quadratic), float(self.linear), int(self.degree)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Growth) and self._key == other._key
+
+    def __lt__(self, other: Growth) -> bool:
+        return self._key < other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __str__(self) -> str:
+        z = sp.Symbol("z")
+        exponent = self.quadratic * z**2 + self.linear * z
+        if exponent == 0:
+            return f"polynomial of degree {self.degree}" if self.degree else "bounded"
+        return str(sp.exp(exponent))
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A kernel of one parity and its two activations (see the module).
+
+    Attributes
+    ----------
+    name : str
+        `EXPONENTIAL`, `ERROR_FUNCTION` or `DAWSON`.
+    parity : int
+        0 for an even kernel, 1 for an odd one.
+    scale : Expr
+        u of the exponential family, s of the other two; positive.
+    order : int
+        j of the two others.
+    shift : Expr, optional
+        p of the factor k + p in the Hermite coefficients.
+    """
+
+    name: str
+    parity: int
+    scale: sp.Expr
+    order: int = 0
+    shift: sp.Expr | None = None
+
+    @property
+    def is_square_summable(self) -> bool:
+        """Whether the kernel is finite at rho = 1. At s = 1, a_k decays like k^(j - 3/2), with p like k^(j + 1/2)."""
+        if self.name == EXPONENTIAL or (1 - self.scale).is_positive:
+            return True
+        return bool(self.scale == 1 and self.name == ERROR_FUNCTION and self.order <= (0 if self.shift is None else -2))
+
+    def squares(self, terms: int) -> list[sp.Expr]:
+        """[a_0 … a_{terms-1}], exact."""
+        a = [sp.S.Zero] * terms
+        base = _base_kernel(self)
+        value = sp.simplify((sp.diff(base, rho) if self.parity else base).subs(rho, 0))
+        for k in range(self.parity, terms, 2):
+            a[k] = value if self.shift is None else value * (k + self.shift) ** 2
+            ratio = self.scale**2 * (1 if self.name == EXPONENTIAL else (k + self.order) ** 2)
+            value = value * ratio / ((k + 1) * (k + 2))
+        return a
+
+    def kernel(self) -> sp.Expr:
+        """sum_k a_k rho^k."""
+        base = _base_kernel(self)
+        if self.shift is None:
+            return base
+        once = rho * sp.diff(base, rho) + self.shift * base
+        return rho * sp.diff(once, rho) + self.shift * once
+
+    def signs(self, terms: int, alternating: bool) -> list[int]:
+        """Signs of the Hermite coefficients of `activation`: the first is positive when they alternate, the last ones
+        are when they do not."""
+        orientation = self._orientation(alternating)
+        found = [0] * terms
+        for k in range(self.parity, terms, 2):
+            found[k] = orientation * self._unoriented_sign(k, alternating)
+        return found
+
+    def activation(self, amplitude: sp.Expr, alternating: bool) -> sp.Expr:
+        """sum_k ± sqrt(amplitude a_k) h_k."""
+        return self._orientation(alternating) * _unoriented(self, amplitude, alternating)
+
+    def growth(self, alternating: bool) -> Growth:
+        raised = 0 if self.shift is None else 1
+        if self.name == EXPONENTIAL:
+            return Growth(degree=raised) if alternating else Growth(linear=sp.sqrt(self.scale), degree=raised)
+        if alternating:
+            return Growth(degree=max(-self.order, 0))
+        return Growth(quadratic=self.scale / (2 * (1 + self.scale)), degree=self.order - 1 + 2 * raised)
+
+    @property
+    def settled(self) -> int:
+        """An index from which the signs follow their pattern."""
+        return max(-self.order, 0 if self.shift is None else int(sp.ceiling(-self.shift)), 0) + 2
+
+    def _orientation(self, alternating: bool) -> int:
+        signs = [self._unoriented_sign(k, alternating) for k in range(self.parity, self.settled + 3, 2)]
+        return next(filter(None, signs)) if alternating else signs[-1]
+
+    def _unoriented_sign(self, k: int, alternating: bool) -> int:
+        """Of the k-th Hermite coefficient of `_unoriented`.
+
+        b_k of an integral of phi has the sign of phi's b_{k-1}; b_{k+2}/b_k has that of -(k + j) when they alternate, of
+        k + j when they do not.
+        """
+        way = -1 if alternating else 1
+        sign = 1 if self.shift is None else _sign(k + self.shift)
+        steps = (k if self.name == EXPONENTIAL else k + self.order - 1) // 2
+        return sign * (way**steps if steps >= 0 else (-way) ** -steps)
+
+    def __str__(self) -> str:
+        if self.name == EXPONENTIAL:
+            text = f"exponential family, u = {self.scale}"
+        else:
+            text = f"{self.name} family, s = {self.scale}, order {self.order}"
+        return text if self.shift is None else f"{text}, times k + {self.shift}".replace("+ -", "- ")
+
+
+def _sign(value: sp.Expr) -> int:
+    return 0 if value == 0 else 1 if value.is_positive else -1
+
+
+def _base_kernel(family: Family) -> sp.Expr:
+    """The family's kernel without the factor (k + p)^2.
+
+    (1 - s^2 rho^2) K_{j+2} = s^2 (2j+1) rho K_{j+1} + s^2 j^2 K_j with K_{j+1} = K_j', read upwards or downwards.
+    """
+    s = family.scale
+    if family.name == EXPONENTIAL:
+        return sp.sinh(s * rho) if family.parity else sp.cosh(s * rho)
+    gap = 1 - s**2 * rho**2
+    angle = sp.asin(s * rho)
+    if family.name == ERROR_FUNCTION:
+        lower, upper, j = angle / s, 1 / sp.sqrt(gap), 0
+    else:
+        lower = angle / (s * sp.sqrt(gap))
+        upper, j = sp.diff(lower, rho), 1
+    while j < family.order:
+        lower, upper, j = upper, (s**2 * (2 * j + 1) * rho * upper + s**2 * j**2 * lower) / gap, j + 1
+    while j > family.order:
+        j -= 1
+        lower, upper = sp.expand((gap * upper - s**2 * (2 * j + 1) * rho * lower) / (s**2 * j**2)), lower
+    return _in_powers(lower, gap) if family.order < 0 else lower
+
+
+def _in_powers(kernel: sp.Expr, gap: sp.Expr) -> sp.Expr:
+    """P arcsin + Q sqrt(gap), with polynomials P and Q collected."""
+    root, angle = sp.Dummy("root"), sp.Dummy("angle")
+    arcs = kernel.atoms(sp.asin)
+    arc = next(iter(arcs))
+    flat = sp.expand(sp.expand(kernel).subs(arc, angle).replace(
+        lambda e: e.is_Pow and e.exp.is_Rational and e.exp.q == 2 and e.base.has(rho), lambda e: root ** (2 * e.exp)
+    ))  # fmt: skip
+    in_angle = sp.factor(flat.coeff(angle, 1))
+    rest = sp.cancel((flat.coeff(angle, 0) / root).subs(root, sp.sqrt(gap)))
+    return in_angle * arc + sp.factor(rest) * sp.sqrt(gap)
+
+
+def _unoriented(family: Family, amplitude: sp.Expr, alternating: bool) -> sp.Expr:
+    """The activation whose kernel is amplitude times the family's, up to its sign."""
+    s, j, p = family.scale, family.order, family.shift
+    if family.name == EXPONENTIAL:
+        t = sp.sqrt(s)
+        waves = (sp.cos(t * x), sp.sin(t * x)) if alternating else (sp.cosh(t * x), sp.sinh(t * x))
+        phi = root(amplitude) * sp.exp(s / 2 if alternating else -s / 2) * waves[family.parity]
+        return phi if p is None else sp.expand(x * sp.diff(phi, x) - sp.diff(phi, x, 2) + p * phi)
+    way = -1 if alternating else 1  # phi'' = way s (N + j) phi
+    degenerate = alternating and s == 1
+    width = sp.S.Zero if degenerate else sp.radsimp(1 / (1 + way * s))
+    a = s * width / 2
+    if family.name == DAWSON:
+        # E d/dz D(sqrt(a) z) = sqrt(a)/(1 + 2a), by D(y) = int_0^oo exp(-t^2) sin(2 y t) dt.
+        lower = (
+            dawson(sp.sqrt(a) * x) if alternating else sp.sqrt(sp.pi) / 2 * sp.exp(a * x**2) * sp.erf(sp.sqrt(a) * x)
+        )
+        lower = root(2 * amplitude * width / s) * lower
+        upper, start = sp.diff(lower, x), 1
+    else:
+        # E exp(-a z^2) = (1 + 2a)^(-1/2), and erf is its integral.
+        step = sp.sign(x) if degenerate else (sp.erf if alternating else sp.erfi)(sp.sqrt(a) * x)
+        lower = root(amplitude * sp.pi / (2 * s)) * step
+        upper, start = root(amplitude * width) * sp.exp(way * a * x**2), 0
+    chain = {start: lower, start + 1: upper}
+    for i in range(start, j + 1):
+        chain[i + 2] = sp.expand(way * 2 * a * (x * chain[i + 1] + i * chain[i]))
+    for i in range(start - 1, j - 1, -1):
+        below = 0 if degenerate else way * chain[i + 2] / (2 * a)
+        chain[i] = sp.expand((below - x * chain[i + 1]) / i)
+    if degenerate:
+        chain = {i: phi.replace(sp.sign, lambda t: sp.Abs(t) / t) if i < 0 else phi for i, phi in chain.items()}
+    if p is None:
+        return chain[j]
+    return sp.expand(x * chain[j + 1] - chain[j + 2] + p * chain[j])
+
+
+def neat(number: sp.Expr) -> sp.Expr:
+    """An exact number, expanded; without roots in denominators when it is algebraic."""
+    return sp.radsimp(number) if number.is_algebraic else sp.expand(number)
+
+
+def root(square: sp.Expr) -> sp.Expr:
+    """The square root of an exact number, without a root of a square."""
+    return sp.sqrt(square) if square.is_Rational else sp.sqrtdenest(sp.sqrt(sp.factor(square)))
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """All that is known of the even, or of the odd, coefficients: amplitude times a family, except for some.
+
+    Attributes
+    ----------
+    parity : int
+    family : Family, optional
+        None when there are finitely many coefficients.
+    amplitude : Expr
+    exceptions : tuple of (k, a_k)
+        The coefficients that differ from the family's.
+    """
+
+    parity: int
+    family: Family | None = None
+    amplitude: sp.Expr = sp.S.Zero
+    exceptions: tuple[tuple[int, sp.Expr], ...] = ()
+
+    @property
+    def is_zero(self) -> bool:
+        return self.family is None and not self.exceptions
+
+    def squares(self, terms: int) -> list[sp.Expr]:
+        """[a_0 … a_{terms-1}], zero at the other parity."""
+        a = [sp.S.Zero] * terms
+        if self.family is not None:
+            a = [neat(self.amplitude * f) for f in self.family.squares(terms)]
+        for k, value in self.exceptions:
+            if k < terms:
+                a[k] = value
+        return a
+
+    def kernel(self) -> sp.Expr:
+        if self.family is None:
+            return sp.Add(*(value * rho**k for k, value in self.exceptions))
+        own = self._family_squares()
+        corrections = ((value - own[k]) * rho**k for k, value in self.exceptions)
+        return self.amplitude * self.family.kernel() + sp.Add(*corrections)
+
+    def signs(self, terms: int, alternating: bool) -> list[int]:
+        if self.family is None:
+            found = [0] * terms
+            for i, (k, value) in enumerate(self.exceptions):
+                if k < terms and value != 0:
+                    found[k] = (-1) ** i if alternating else 1
+            return found
+        found = self.family.signs(terms, alternating) if alternating else [1] * terms
+        return [s if a != 0 else 0 for s, a in zip(found, self.squares(terms), strict=True)]
+
+    def activation(self, alternating: bool) -> sp.Expr:
+        top = 1 + max((k for k, _ in self.exceptions), default=0)
+        if self.family is None:
+            signs = self.signs(top, alternating)
+            return sp.Add(*(signs[k] * root(value) * _hermite(k) for k, value in self.exceptions))
+        top = max(top, self.family.settled)
+        own = self._family_squares(top)
+        theirs, wanted = self.family.signs(top, alternating), self.signs(top, alternating)
+        squares = self.squares(top)
+        phi = self.family.activation(self.amplitude, alternating)
+        for k in range(self.parity, top, 2):
+            phi += neat(wanted[k] * root(squares[k]) - theirs[k] * root(own[k])) * _hermite(k)
+        return phi
+
+    def growth(self, alternating: bool) -> Growth:
+        degree = max((k for k, value in self.exceptions), default=0)
+        if self.family is None:
+            return Growth(degree=degree)
+        return max(self.family.growth(alternating), Growth(degree=degree))
+
+    def _family_squares(self, terms: int | None = None) -> list[sp.Expr]:
+        assert self.family is not None
+        terms = 1 + max((k for k, _ in self.exceptions), default=0) if terms is None else terms
+        return [neat(self.amplitude * f) for f in self.family.squares(terms)]
+
+    def __str__(self) -> str:
+        text = "" if self.family is None else f"{self.family}, amplitude {self.amplitude}"
+        if self.exceptions:
+            some = ", ".join(f"a_{k} = {value}" for k, value in self.exceptions)
+            text = f"{text}, except {some}" if text else some
+        return text
+
+
+def _hermite(k: int) -> sp.Expr:
+    return sp.expand(sp.hermite_prob(k, x)) / sp.sqrt(sp.factorial(k))
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedForm:
+    """An activation with a given kernel, as a formula.
+
+    Attributes
+    ----------
+    activation : Expr
+        In `kernalg.x`, for unit variance: a caller with variance q replaces x by x/sqrt(q).
+    signs : str
+        The pattern of the signs of the Hermite coefficients, repeated for ever: ``"+"``, ``"++--"``. A part in front
+        of brackets comes once: ``"+(++--)"``. Where a coefficient is 0, any sign stands.
+    growth : Growth
+        How fast the activation grows; forms can be ordered by it.
+    source : str
+        The family, and what was recognised.
+    proved : bool
+        Whether the identity of the kernels was proved, and not only equality of some Taylor coefficients.
+    even, odd : Half
+        What is known of the coefficients.
+    alternating : (bool, bool)
+        Whether the signs of the even, and of the odd, coefficients alternate.
+    """
+
+    activation: sp.Expr
+    signs: str
+    growth: Growth
+    source: str
+    proved: bool
+    even: Half
+    odd: Half
+    alternating: tuple[bool, bool]
+
+    def sign_list(self, terms: int) -> list[int]:
+        """Signs of b_0 … b_{terms-1}: 1, -1, or 0 where the coefficient is 0."""
+        pairs = zip(
+            self.even.signs(terms, self.alternating[0]), self.odd.signs(terms, self.alternating[1]), strict=True
+        )
+        return [e + o for e, o in pairs]
+
+    def coefficients(self, terms: int) -> list[sp.Expr]:
+        """The exact Hermite coefficients b_0 … b_{terms-1} of `activation`."""
+        if isinstance(terms, bool) or not isinstance(terms, int) or terms < 0:
+            raise DomainError(f"coefficients({terms!r}): give the number of coefficients, an integer from 0 on")
+        squares = zip(self.even.squares(terms), self.odd.squares(terms), strict=True)
+        return [s * root(e + o) for s, (e, o) in zip(self.sign_list(terms), squares, strict=True)]
+
+    @property
+    def kernel(self) -> sp.Expr:
+        """sum_k b_k^2 rho^k."""
+        return self.even.kernel() + self.odd.kernel()
+
+    def __repr__(self) -> str:
+        return f"ClosedForm({self.activation}; signs {self.signs}; {self.growth})"
+
+
+def variants(even: Half, odd: Half, proved: bool) -> tuple[ClosedForm, ...]:
+    """The activations of a kernel, all-plus signs first, then by growth."""
+    found: dict[tuple[int, ...], ClosedForm] = {}
+    for first in (False, True):
+        for second in (False, True):
+            signs = _combined_signs(even, odd, (first, second))
+            if tuple(signs) in found:
+                continue
+            found[tuple(signs)] = ClosedForm(
+                activation=_joined(even.activation(first), odd.activation(second)),
+                signs=sign_pattern(signs),
+                growth=max(even.growth(first), odd.growth(second)),
+                source="; ".join(f"{n} part: {h}" for n, h in (("even", even), ("odd", odd)) if not h.is_zero),
+                proved=proved,
+                even=even,
+                odd=odd,
+                alternating=(first, second),
+            )
+    forms = list(found.values())
+    return (forms[0], *sorted(forms[1:], key=lambda f: f.growth))
+
+
+def _combined_signs(even: Half, odd: Half, alternating: tuple[bool, bool], terms: int = 40) -> list[int]:
+    pairs = zip(even.signs(terms, alternating[0]), odd.signs(terms, alternating[1]), strict=True)
+    return [e + o for e, o in pairs]
+
+
+def sign_pattern(signs: Sequence[int]) -> str:
+    """The shortest pattern that signs repeat; zeros fit any sign.
+
+    Examples
+    --------
+    >>> sign_pattern([1, 0, -1, 0] * 5), sign_pattern([1, 1, 1, 0, -1, 0] + [1, 0, -1, 0] * 4)
+    ('++--', '+(++--)')
+    """
+    if -1 not in signs:
+        return "+"
+    if 1 not in signs:
+        return "-"
+    for prefix in range(len(signs) - 8):
+        for period in _PERIODS:
+            if all(s in (0, period[i % len(period)]) for i, s in enumerate(signs[prefix:])):
+                repeated = "".join(_SYMBOL[s] for s in period)
+                return "".join(_SYMBOL[s] for s in signs[:prefix]) + f"({repeated})" if prefix else repeated
+    return "".join(_SYMBOL[s] for s in signs) + "…"
+
+
+_SYMBOL = {1: "+", -1: "-", 0: "0"}
+# Of length 2 first, then those of which the second half is minus the first (erf, sine and cosine, ReLU).
+_PERIODS = sorted(
+    [*product((1, -1), repeat=2), *product((1, -1), repeat=4)],
+    key=lambda w: (len(w), len(w) == 4 and w[:2] != (-w[2], -w[3])),
+)
+
+
+def _joined(even: sp.Expr, odd: sp.Expr) -> sp.Expr:
+    """even + odd, where both are of a kind in the shorter form: an exponential, a phase, slopes on two sides."""
+    both = even + odd
+    if both.has(sp.cosh) and both.has(sp.sinh):
+        waves = sp.powsimp(sp.expand(both.replace(lambda e: isinstance(e, _HYPERBOLIC), lambda e: e.rewrite(sp.exp))))
+        return min(both, waves, key=sp.count_ops)
+    if even.has(sp.cos) and odd.has(sp.sin):
+        argument = next(iter(odd.atoms(sp.sin))).args[0]
+        amplitude = even / sp.cos(argument)
+        if amplitude == odd / sp.sin(argument) and not amplitude.has(x):
+            return sp.sqrt(2) * amplitude * sp.sin(argument + sp.pi / 4)
+    one_sided = both.coeff(sp.Abs(x))
+    rest = sp.expand(both - one_sided * sp.Abs(x))
+    if one_sided != 0 and not rest.has(sp.Abs):
+        left, right = sp.Poly(sp.expand(one_sided * x), x), sp.Poly(rest, x)
+        if left.monoms() == right.monoms() and len(left.monoms()) == 1:
+            n, a, b = left.degree(), left.LC(), right.LC()
+            if neat(a - b) == 0:
+                return 2 * a * sp.Max(0, x) ** n
+            if n == 1:
+                return neat(b + a) * sp.Max(0, x) + neat(b - a) * sp.Min(0, x)
+    return both
+
+
+_HYPERBOLIC = (sp.cosh, sp.sinh)

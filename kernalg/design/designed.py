@@ -1,0 +1,353 @@
+"""A designed activation: what it is, what kernel it has, how far both can be trusted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from flint import arb
+
+from kernalg.activation.activation import Activation
+from kernalg.certify.certificate import Certificate, Row
+from kernalg.checks import FloatArray, real_number
+from kernalg.design.architecture import Architecture
+from kernalg.design.closed_forms import ClosedForm
+from kernalg.design.coefficients import degree_for, sum_at_one
+from kernalg.design.error_budget import (
+    RADIUS_TOLERANCE,
+    ErrorBudget,
+    activation_error,
+    kernel_at_radius,
+    radius_range,
+)
+from kernalg.design.feasibility import FeasibilityCertificate
+from kernalg.design.target import Target
+from kernalg.enclosure.balls import ball, bits_for, certain_digits, check_digits, precision
+from kernalg.errors import DomainError
+from kernalg.expansion.hermite_series import HermiteSeries
+from kernalg.finite.empirical import TailReport, tail_report
+from kernalg.formula import from_json, read_object, to_json
+from kernalg.network.dot_product import DotProductKernel, dot_product_kernel
+from kernalg.network.kernel import Kernel
+from kernalg.network.layers import Dense
+from kernalg.network.network import Network, serial
+from kernalg.network.profile import Profile
+from kernalg.symbols import x
+
+Question = dict[str, Any]
+MOST_ENGINE_DEGREE = 60
+_CHECKED_COSINES = ("1", "-1", "0", "1/2", "-1/2", "9/10", "-1/3")
+_SHOWN = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """An activation made for a kernel; made by `design`.
+
+    Parameters
+    ----------
+    target : Target
+        The kernel asked for.
+    architecture : Architecture
+        The network around the activation, and which of its kernels is meant.
+    certificate : FeasibilityCertificate
+    kernel_coefficients : tuple of sympy numbers
+        a_0, …, a_M of the kernel in the correlation rho of the hidden layer.
+    coefficients : tuple of sympy numbers
+        b_0, …, b_M: the activation is the sum of b_k h_k(x/sqrt(q)), q = w_var + b_var. Exact, or Floats of certified
+        digits; empty if no activation has the kernel. Of a closed form, its first ones.
+    signs : str
+        The signs of the b_k: "+", a pattern that repeats, or one sign a coefficient.
+    closed_forms : tuple of ClosedForm
+        All activations in closed form with this kernel: they differ by signs of Hermite coefficients.
+    closed_form : ClosedForm or None
+        The one that was chosen; None if the activation is the polynomial of degree M.
+    complete : bool
+        Whether the polynomial is the whole answer, nothing cut off.
+    question : dict
+        What `design` was asked: signs, degree, tolerance, digits.
+    """
+
+    target: Target
+    architecture: Architecture
+    certificate: FeasibilityCertificate
+    kernel_coefficients: tuple[sp.Expr, ...]
+    coefficients: tuple[sp.Expr, ...]
+    signs: str
+    closed_forms: tuple[ClosedForm, ...]
+    closed_form: ClosedForm | None
+    complete: bool
+    question: Question
+
+    @property
+    def feasible(self) -> bool | None:
+        """Whether a network has the kernel; None if that is not decided (the certificate says what is known)."""
+        return self.certificate.feasible
+
+    @property
+    def degree(self) -> int:
+        """Index of the last Hermite coefficient."""
+        return len(self.coefficients) - 1
+
+    @cached_property
+    def series(self) -> HermiteSeries:
+        """The polynomial of the coefficients. (Of a closed form, a truncation of it.)"""
+        self._refuse_infeasible()
+        return HermiteSeries(self.coefficients, self.architecture.variance)
+
+    @cached_property
+    def activation(self) -> Activation:
+        """The activation in `kernalg.x`: the closed form, or the polynomial in Hermite form.
+
+        Raises
+        ------
+        DomainError
+            No activation has the kernel; the message is the certificate.
+        """
+        self._refuse_infeasible()
+        if self.closed_form is not None:
+            return Activation(self.closed_form.activation.subs(x, x / sp.sqrt(self.architecture.variance)))
+        return Activation(self.series.expr, f"designed polynomial of degree {self.degree}")
+
+    def __call__(self, values: Any) -> FloatArray:
+        """phi at each entry of an array, in float64."""
+        return np.asarray(self.series(values) if self.closed_form is None else self.activation(values))
+
+    @property
+    def neuron(self) -> Activation | HermiteSeries:
+        """The activation as functions of arrays take it: the closed form, or the Hermite series (stable everywhere)."""
+        return self.series if self.closed_form is None else self.activation
+
+    @cached_property
+    def tails(self) -> TailReport:
+        """How a finite width fluctuates, and whether a simulation's own error bars can be believed.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> [ka.design("exp(2*(rho-1))", kind="ntk", signs=s).tails.heavy for s in ("+", "++--")]
+        [True, False]
+        """
+        shape = self.architecture
+        kind = "ntk" if shape.counts_slopes else "nngp"
+        return tail_report(self.neuron, shape.w_var, shape.b_var, shape.readout, kind)
+
+    @cached_property
+    def network(self) -> Network:
+        """Dense(w_var, b_var), the activation, Dense(*readout)."""
+        hidden = Dense(self.architecture.w_var, self.architecture.b_var)
+        return serial(hidden, self.activation, Dense(*self.architecture.readout))
+
+    def kernel(self) -> Kernel | DotProductKernel:
+        """The kernel that the designed network has.
+
+        Derived by the engine from the activation, where it is a closed form or a polynomial of degree 60 or less, and
+        all parameters (or the readout) are trained. Otherwise the polynomial that the Hermite coefficients give on the
+        sphere.
+        """
+        self._refuse_infeasible()
+        whole = self.architecture.kind == "nngp" or self.architecture.trained in ("all", "readout")
+        if whole and (self.closed_form is not None or self.degree <= MOST_ENGINE_DEGREE):
+            return self.network.ntk if self.architecture.counts_slopes else self.network.nngp
+        achieved = self.architecture.kernel_coefficients([b**2 for b in self.series.coefficients])
+        correlation = self.architecture.correlation
+        return dot_product_kernel(sp.Add(*[a * correlation**k for k, a in enumerate(achieved)]))
+
+    @cached_property
+    def error(self) -> ErrorBudget:
+        """What is lost by the degree, and off the sphere (at a tolerance of 1 %)."""
+        kernel = 0.0 if self.closed_form is not None or self.complete else self._cut_off
+        return ErrorBudget(
+            kernel,
+            activation_error(self.architecture, self.degree, kernel),
+            self.feasible is True,
+            self.radius_range(),
+            RADIUS_TOLERANCE,
+        )
+
+    @cached_property
+    def _cut_off(self) -> float:
+        """Bound of sup |K - K_M|: what the coefficients miss of K(1), and what the last ones have too much."""
+        digits = self._digits
+        whole = sum_at_one(self.target, digits)
+        with precision(bits_for(digits) + 32):
+            wanted = [ball(a) for a in self.kernel_coefficients]
+            squares = [ball(b) ** 2 for b in self.coefficients]
+            made = self.architecture.kernel_coefficients(squares, ball)
+            excess = sum((abs(a - b) for a, b in zip(wanted, made, strict=True)), arb(0))
+            missed = whole - sum(wanted, arb(0))
+            return float((missed.max(arb(0)) + excess).abs_upper())
+
+    @property
+    def _digits(self) -> int:
+        return int(self.question["digits"])
+
+    def radius_range(self, tolerance: float = RADIUS_TOLERANCE) -> tuple[float, float]:
+        """Norms \\|x\\|/sqrt(d) of both inputs between which the kernel stays within tolerance K(1) of that at norm 1.
+
+        Searched within 1/16 and 16.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> low, high = ka.design("exp(2*(rho-1))").radius_range(0.01)
+        >>> round(low, 3), round(high, 3)
+        (0.986, 1.014)
+        """
+        self._refuse_infeasible()
+        return radius_range(self._at_radius, tolerance)
+
+    def _at_radius(self, radius: float, cosines: FloatArray) -> FloatArray:
+        architecture = self.architecture
+        if self.closed_form is None:
+            variance = architecture.w_var * sp.Float(radius) ** 2 + architecture.b_var
+            squares = self.series.at_variance(variance) ** 2
+            return kernel_at_radius(architecture, radius, squares, float(variance), cosines)
+        return self._closed_at_radius(radius, cosines)
+
+    def _closed_at_radius(self, radius: float, cosines: FloatArray) -> FloatArray:
+        """The same by the engine's kernels: slopes give NTK - NNGP, of which hidden weights have a share."""
+        architecture = self.architecture
+        w, b = float(architecture.w_var), float(architecture.b_var)
+        square = float(radius**2)
+        own = np.array([_value(self.network.nngp, square, t) for t in cosines])
+        if not architecture.counts_slopes:
+            return own
+        slopes = np.array([_value(self.network.ntk, square, t) for t in cosines]) - own
+        if architecture.trained == "all but hidden biases" and b:
+            weights = w * square * cosines
+            slopes = slopes * np.divide(weights, weights + b, out=np.zeros_like(cosines), where=weights + b != 0)
+        return np.asarray(own + slopes)
+
+    def certify(self, digits: int = 30) -> Certificate:
+        """Compare the kernel asked for with the kernel derived from the activation, in balls, at seven cosines.
+
+        Of a polynomial that cuts off a series the difference is what `error.kernel` says, not rounding.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> ka.design("rho**3 + rho/2", kind="ntk").certify(20).digits >= 20
+        True
+        """
+        digits = check_digits(digits)
+        made = self.kernel().profile()
+        rows = tuple(_row(self.target.profile, made, cosine, digits) for cosine in _CHECKED_COSINES)
+        left_open = ["inputs of other norms: the design is one for |x|^2 = d"]
+        if self.closed_form is None and not self.complete:
+            left_open.append(f"the series is cut off after degree {self.degree}: sup error {self.error.kernel:.2g}")
+        return Certificate(f"{self.architecture!r}", digits, rows, tuple(left_open))
+
+    def degree_for(self, error: float) -> int:
+        """The least degree at which the polynomial's kernel is within `error` of the kernel, at every cosine.
+
+        Raises
+        ------
+        PrecisionError
+            More than 4096 are needed; the message estimates how many from the power law of the last ones.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> ka.design("exp(2*(rho-1))", kind="ntk").degree_for(1e-10)
+        16
+        """
+        self._refuse_infeasible()
+        if real_number("error", error) <= 0:
+            raise DomainError(f"error={error}: a positive number is needed")
+        return degree_for(self.target, self.architecture, error)
+
+    def _refuse_infeasible(self) -> None:
+        if self.feasible is False:
+            raise DomainError(f"no activation has this kernel as {self.architecture!r}: {self.certificate.reason}")
+
+    @classmethod
+    def from_json(cls, text: str) -> Design:
+        """The design that `to_json` wrote, made again from its question."""
+        from kernalg.design.of_kernel import design
+
+        keys = ["kernel", "kind", "trained", "variances", "signs", "degree", "tolerance", "digits"]
+        tree = read_object(text, "kernalg.Design", keys)
+        kernel = tree["kernel"]
+        if not isinstance(kernel, dict) or not isinstance(tree["variances"], list) or len(tree["variances"]) != 4:
+            raise DomainError("not the JSON of a Design, as to_json writes it")
+        made = (DotProductKernel if kernel.get("type") == "kernalg.DotProductKernel" else Kernel).from_json(
+            json.dumps(kernel)
+        )
+        w_var, b_var, *readout = (from_json(v) for v in tree["variances"])
+        options = {key: tree[key] for key in ("signs", "degree", "tolerance", "digits")}
+        return design(made, tree["kind"], w_var, b_var, tuple(readout), tree["trained"], **options)
+
+    def to_json(self) -> str:
+        """The question, which `from_json` answers again."""
+        if isinstance(self.target.kernel, Profile):
+            raise DomainError("a design for a bare profile has no JSON: design for a formula or a network's kernel")
+        architecture = self.architecture
+        numbers = (architecture.w_var, architecture.b_var, *architecture.readout)
+        return json.dumps(
+            {
+                "type": "kernalg.Design",
+                "kernel": json.loads(self.target.kernel.to_json()),
+                "kind": architecture.kind,
+                "trained": architecture.trained,
+                "variances": [to_json(v) for v in numbers],
+                **self.question,
+            }
+        )
+
+    def __repr__(self) -> str:
+        lines = [f"Design for {self.target.name}", f"  as {self.architecture!r}", f"  {self.certificate!r}"]
+        if self.feasible is not False:
+            lines.append(f"  phi = {self._described()}")
+            if self.closed_form is None and not self.complete:
+                bound = "at most" if self.feasible else "about"
+                lines.append(f"  cut off after degree {self.degree}: kernel error {bound} {self._cut_off:.2g}")
+            if self.tails.heavy:
+                lines.append(f"  {self.tails.reason}")
+        return "\n".join(lines)
+
+    def _described(self) -> str:
+        if self.closed_form is not None:
+            others = len(self.closed_forms) - 1
+            more = f" (and {others} more in .closed_forms)" if others else ""
+            return f"{self.activation.expr}, Hermite signs {self.signs}{more}"
+        shown = ", ".join(str(b) if len(str(b)) < 24 else f"{float(b):.6g}" for b in self.coefficients[:_SHOWN])
+        more = ", …" if self.degree >= _SHOWN else ""
+        return f"Hermite polynomial of degree {self.degree}, signs {self.signs}: b = {shown}{more}"
+
+    def _repr_latex_(self) -> str:
+        if self.feasible is False:
+            return r"$\text{infeasible}$"
+        if self.closed_form is not None:
+            return rf"$\displaystyle \varphi(x) = {sp.latex(self.activation.expr)}$"
+        scale = "" if self.architecture.variance == 1 else rf"/\sqrt{{{sp.latex(self.architecture.variance)}}}"
+        return rf"$\displaystyle \varphi(x) = \sum_{{k=0}}^{{{self.degree}}} b_k\,h_k(x{scale})$"
+
+
+def _value(kernel: Kernel, square: float, cosine: float) -> float:
+    exact = sp.Rational(square)
+    return float(kernel.enclosure(exact, exact, exact * sp.Rational(float(cosine)), digits=10))
+
+
+def _row(target: Profile, made: Profile, cosine: str, digits: int) -> Row:
+    at = sp.Rational(cosine)
+    values = []
+    with precision(2 * bits_for(digits) + 64):
+        values = [profile.ball(ball(at)) for profile in (target, made)]
+        difference = abs(values[0] - values[1])
+        size = abs(target.ball(arb(1)))
+        relative = (difference / size).abs_upper()
+        known = digits if relative == 0 else max(0, int(-float(relative.log() / arb(10).log())))
+    return Row(
+        "K",
+        "kernel asked for",
+        "kernel of the activation",
+        f"cosine = {cosine}",
+        values[0].str(min(digits, max(certain_digits(values[0]), 1)), radius=False),
+        known,
+        float(difference.abs_upper()),
+    )

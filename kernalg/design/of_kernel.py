@@ -1,0 +1,235 @@
+"""`design(kernel)`: the one door from a kernel to the activation that realises it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import sympy as sp
+from flint import arb
+from numpy.typing import ArrayLike
+
+from kernalg.checks import real_number, whole_number
+from kernalg.design.architecture import Architecture
+from kernalg.design.choice import choose
+from kernalg.design.closed_forms import ClosedForm
+from kernalg.design.coefficients import Coefficients, ball_coefficients, coefficients, smallest_degree, sum_at_one
+from kernalg.design.designed import MOST_ENGINE_DEGREE, Design
+from kernalg.design.feasibility import FeasibilityCertificate, certificate_of, rounding_bounds
+from kernalg.design.of_numbers import design_of_estimate, design_of_samples
+from kernalg.design.recognition import closed_forms, nngp_of_ntk
+from kernalg.design.samples import SampledKernel, TaylorEstimate, read_callable
+from kernalg.design.target import Target, target_of
+from kernalg.enclosure.balls import ball, bits_for, check_digits, precision, to_float
+from kernalg.errors import DomainError
+from kernalg.network.kernel import Kernel
+from kernalg.symbols import rho
+
+_CLOSED_FORM_TERMS = 21
+_MOST_DEGREE = 20_000
+
+
+def design(
+    kernel: Any,
+    kind: str | None = None,
+    w_var: Any = 1,
+    b_var: Any = 0,
+    readout: tuple[Any, Any] = (1, 0),
+    trained: str = "all",
+    *,
+    signs: str | Sequence[int] = "auto",
+    degree: int | None = None,
+    tolerance: float = 1e-6,
+    digits: int = 30,
+    cosines: ArrayLike | None = None,
+    standard_errors: ArrayLike | None = None,
+) -> Design:
+    r"""The activation of a one-hidden-layer network with a given kernel on the sphere \|x\|^2 = d.
+
+    Parameters
+    ----------
+    kernel : str, sympy.Expr, Kernel, DotProductKernel, sequence of numbers, or callable
+        A formula in rho, which here is the cosine x.x'/d; the kernel of any network; Taylor coefficients a_0, a_1, … in
+        the cosine; a function of the cosine; values of the kernel, with `cosines`.
+    kind : {"nngp", "ntk"}, optional
+        Which kernel of the one-hidden-layer network it shall be. By default what a network's kernel is itself, "nngp"
+        for a formula.
+    w_var, b_var : exact numbers
+        Variances of the hidden weights and biases.
+    readout : pair of exact numbers
+        Variances of the readout weights and bias.
+    trained : {"all", "readout", "hidden", "all but hidden biases"}
+        The parameters whose gradients the tangent kernel counts.
+    signs : str or sequence of +1 and -1
+        Signs of the Hermite coefficients, on which the kernel does not depend. "auto": those of the mildest closed form
+        if there is one, otherwise "+". A pattern such as "++--" repeats. "least variance" searches for the signs with
+        the least noise at finite width, "least growth" for those with the least E phi^4.
+    degree : int, optional
+        Degree of the polynomial where there is no closed form. By default the least that keeps the kernel within
+        `tolerance` K(1), at most 60.
+    tolerance : float
+    digits : int
+        Certified digits of coefficients that are not exact.
+    cosines : array_like, optional
+        Where `kernel` lists values: the kernel of non-negative coefficients nearest to them is designed for, or the
+        certificate proves that none passes through them.
+    standard_errors : array_like, optional
+        Of these values; without them they are taken to be good to 1e-9.
+
+    Returns
+    -------
+    Design
+        Also for kernels that no network has: then ``.feasible`` is False, and ``.certificate`` says why.
+
+    Raises
+    ------
+    DomainError
+        If the kernel is not finite at cosine 1 or has no Taylor series at 0, or a number is out of range.
+
+    Examples
+    --------
+    >>> import kernalg as ka
+    >>> ka.design("exp(2*(rho-1))").activation
+    Activation(sqrt(2)*sin(sqrt(2)*x + pi/4))
+    >>> d = ka.design("(rho + rho**3)/2", kind="ntk")
+    >>> d.coefficients, d.feasible
+    ((0, 1/2, 0, sqrt(2)/4), True)
+    >>> ka.design("rho - rho**3/10").certificate
+    infeasible: in its series in rho, the coefficient of rho^3 is -1/10
+    >>> ka.design("rho**3", b_var="1/10").certificate.negative
+    ((0, -1/1000), (2, -363/1000))
+
+    Notes
+    -----
+    Simon, Anand, DeWeese, *Reverse engineering the neural tangent kernel* (ICML 2022).
+    """
+    if kind is None:
+        kind = kernel.kind if isinstance(kernel, Kernel) else "nngp"
+    architecture = Architecture(kind, w_var, b_var, readout, trained)
+    if degree is not None and whole_number("degree", degree, 0) > _MOST_DEGREE:
+        raise DomainError(f"degree={degree}: at most {_MOST_DEGREE}")
+    if real_number("tolerance", tolerance) <= 0:
+        raise DomainError(f"tolerance={tolerance}: a positive number is needed")
+    question = {
+        "signs": signs if isinstance(signs, str) else list(signs),
+        "degree": degree,
+        "tolerance": float(tolerance),
+        "digits": check_digits(digits),
+    }
+    if cosines is not None:
+        return design_of_samples(kernel, cosines, architecture, question, standard_errors)
+    if _is_function(kernel):
+        read = read_callable(kernel, architecture.w_var, architecture.b_var)
+        if isinstance(read, SampledKernel):
+            return design_of_samples(read.values, read.cosines, architecture, question)
+        if isinstance(read, TaylorEstimate):
+            return design_of_estimate(read, architecture, question)
+        kernel = read
+    target = target_of(kernel)
+    certificate = certificate_of(target, architecture)
+    forms: tuple[ClosedForm, ...] = ()
+    if certificate.feasible is not False:
+        forms = _closed_forms(target, architecture)
+        if certificate.feasible is None and forms:
+            certificate = replace(certificate, feasible=True, reason="an activation in closed form has this kernel")
+    if certificate.feasible is False:
+        return Design(target, architecture, certificate, (), (), "", (), None, False, question)
+
+    found = _expanded(target, architecture, certificate, degree, tolerance, digits, bool(forms))
+    magnitudes = _magnitudes(target, architecture, found, digits)
+    chosen = choose(signs, magnitudes, forms, architecture)
+    signed = tuple(-b if s < 0 else b for s, b in zip(chosen.signs, magnitudes, strict=True))
+    return Design(
+        target,
+        architecture,
+        certificate,
+        found.values,
+        signed,
+        chosen.pattern,
+        forms,
+        chosen.closed_form,
+        found.complete,
+        question,
+    )
+
+
+def _is_function(kernel: Any) -> bool:
+    """Whether this is a plain function of the cosine. (Kernels are callable too, on rows.)"""
+    return callable(kernel) and not isinstance(kernel, sp.Basic) and not hasattr(kernel, "profile")
+
+
+def _closed_forms(target: Target, architecture: Architecture) -> tuple[ClosedForm, ...]:
+    """Activations of unit variance whose dual is what the architecture leaves of the kernel."""
+    if target.formula is None or target.polynomial is not None:
+        return ()
+    if architecture.couples_neighbors or not architecture.counts_readout:
+        return ()
+    v, c = architecture.readout
+    rest = target.formula.subs(rho, architecture.cosine)
+    reduced = (rest - c if architecture.counts_readout else rest) / v
+    sigma = nngp_of_ntk(reduced) if architecture.counts_slopes else reduced
+    return () if sigma is None else closed_forms(sigma)
+
+
+def _expanded(
+    target: Target,
+    architecture: Architecture,
+    certificate: FeasibilityCertificate,
+    degree: int | None,
+    tolerance: float,
+    digits: int,
+    closed: bool,
+) -> Coefficients:
+    """a_0, …, a_M, with the degree M that was asked for or that the tolerance asks for."""
+    if target.polynomial is not None:
+        whole = coefficients(target, architecture, 0, digits)
+        if degree is None or degree >= len(whole.values) - 1:
+            return whole
+        return Coefficients(whole.values[: degree + 1], True, False)
+    if degree is None:
+        degree = _CLOSED_FORM_TERMS - 1 if closed else _default_degree(target, architecture, tolerance)
+    return coefficients(target, architecture, degree + 1, digits)
+
+
+def _default_degree(target: Target, architecture: Architecture, tolerance: float) -> int:
+    """The least degree that keeps the kernel within tolerance K(1), at most 60."""
+    with precision(64):
+        error = tolerance * float(sum_at_one(target, 15))
+    degree = smallest_degree(target, architecture, error, MOST_ENGINE_DEGREE + 1)
+    return MOST_ENGINE_DEGREE if degree is None else degree
+
+
+def _magnitudes(target: Target, architecture: Architecture, found: Coefficients, digits: int) -> tuple[sp.Expr, ...]:
+    """|b_0|, |b_1|, …: exact square roots, or Floats."""
+    if found.exact and (found.complete or not architecture.couples_neighbors):
+        bounds = rounding_bounds(target, architecture)
+        squares = architecture.squares(found.values)
+        if bounds:  # what is negative is within the rounding of the floats that were given, and stands for 0
+            squares = [sp.S.Zero if b.is_negative else b for b in squares]
+        return tuple(sp.sqrt(b) for b in squares)
+    terms = len(found.values) + _terms_coupled(architecture, digits)
+    balls = ball_coefficients(target, architecture, terms, digits + 5)
+    with precision(bits_for(digits) + 96):
+        roots = [_root(b, k, target) for k, b in enumerate(architecture.squares(balls, ball))]
+        return tuple(to_float(b, digits) for b in roots[: len(found.values)])
+
+
+def _terms_coupled(architecture: Architecture, digits: int) -> int:
+    """How many later coefficients count when frozen biases couple neighbours by the factor b_var/q."""
+    if not architecture.couples_neighbors:
+        return 0
+    ratio = float(architecture.b_var / architecture.variance)
+    return math.ceil((digits + 5) * math.log(10) / -math.log(ratio)) + 8
+
+
+def _root(square: arb, k: int, target: Target) -> arb:
+    if square.contains(0):
+        return arb(0) if square.abs_upper() < arb(10) ** -60 else square.abs_upper().sqrt()
+    if square < 0:
+        raise DomainError(
+            f"{target.name}: the squared Hermite coefficient b_{k}^2 = {square.str(10, radius=False)} is negative; no "
+            f"network has this kernel. Ask for a degree below {k} to get its beginning"
+        )
+    return square.sqrt()

@@ -1,0 +1,559 @@
+r"""Which family a kernel belongs to, proved.
+
+Recognition goes by the ratios of exact Taylor coefficients, for even and odd indices apart: they give the family and
+its parameters (`kernalg.design.closed_forms`), the last of them the amplitude, and the first ones may be exceptions.
+Then the *identity* of the two formulas is proved, because equality of finitely many coefficients is no proof:
+`is_identically_zero`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from math import isqrt
+
+import sympy as sp
+from flint import arb, arb_series
+
+from kernalg.design import closed_forms as table
+from kernalg.design.closed_forms import ClosedForm, Family, Half
+from kernalg.enclosure.balls import ball_function, precision
+from kernalg.errors import DomainError, KernalgError, NoClosedForm
+from kernalg.symbols import rho
+
+TERMS = 24  # Taylor coefficients looked at; the last WINDOW of each parity identify the family
+WINDOW = 6
+MOST_TERMS_OF_A_COEFFICIENT = 60
+
+
+def closed_forms(sigma: sp.Expr, only_proved: bool = True) -> tuple[ClosedForm, ...]:
+    r"""Activations whose NNGP kernel at unit variance is the formula `sigma`, for all periodic signs with a formula.
+
+    Parameters
+    ----------
+    sigma : Expr
+        In `kernalg.rho`: sum_k b_k^2 rho^k, without biases and readout factors.
+    only_proved : bool
+        Leave out what agrees in all Taylor coefficients computed but was not proved.
+
+    Returns
+    -------
+    tuple of ClosedForm
+        The activation with all signs plus first, then from mild to wild growth. Reflections phi(-z) and -phi are not
+        listed, nor are single signs flipped (phi - 2 b_k h_k). Empty when no family fits.
+
+    Raises
+    ------
+    DomainError
+        `sigma` has symbols other than rho.
+
+    Examples
+    --------
+    >>> from kernalg.symbols import rho
+    >>> for form in closed_forms(sp.exp(2*(rho - 1))):
+    ...     print(form.activation, form.signs, form.growth, sep="   ")
+    exp(sqrt(2)*x - 2)   +   exp(sqrt(2)*z)
+    sqrt(2)*sin(sqrt(2)*x + pi/4)   ++--   bounded
+    sin(sqrt(2)*x) + exp(-2)*cosh(sqrt(2)*x)   +++-   exp(sqrt(2)*z)
+    cos(sqrt(2)*x) + exp(-2)*sinh(sqrt(2)*x)   ++-+   exp(sqrt(2)*z)
+    """
+    sigma = _checked(sigma)
+    if sigma.is_polynomial(rho):
+        return _of_polynomial(sp.Poly(sigma, rho))
+    if not _promising(sigma):
+        return ()
+    coefficients = _exact_taylor(sigma, TERMS)
+    if coefficients is None:
+        return ()
+    halves = _halves(coefficients)
+    if halves is None:
+        return ()
+    even, odd = halves
+    proved = is_identically_zero(sigma - even.kernel() - odd.kernel(), derivatives=TERMS)
+    return table.variants(even, odd, proved) if proved or not only_proved else ()
+
+
+def nngp_of_ntk(theta: sp.Expr) -> sp.Expr | None:
+    r"""The NNGP kernel of the unit-variance network without biases whose NTK is `theta`: (1/rho) int_0^rho theta.
+
+    Parameters
+    ----------
+    theta : Expr
+        In `kernalg.rho`.
+
+    Returns
+    -------
+    Expr or None
+        None when no formula was found. It is tried among the families first, then for sums of polynomials times
+        exponentials.
+
+    Examples
+    --------
+    >>> from kernalg.symbols import rho
+    >>> nngp_of_ntk((1 + 2*rho)*sp.exp(2*rho))
+    exp(2*rho)
+    >>> nngp_of_ntk(sp.exp(2*(rho - 1)))
+    (exp(2*rho) - 1)*exp(-2)/(2*rho)
+    """
+    theta = _checked(theta)
+    if theta.is_polynomial(rho):
+        return sp.expand(sp.integrate(theta, (rho, 0, rho)) / rho)
+    if _promising(theta, tangent=True):
+        coefficients = _exact_taylor(theta, TERMS)
+        halves = None if coefficients is None else _halves([a / (k + 1) for k, a in enumerate(coefficients)])
+        if halves is not None:
+            kernel = halves[0].kernel() + halves[1].kernel()
+            if is_identically_zero(theta - sp.diff(rho * kernel, rho), derivatives=TERMS):
+                return _tidy(kernel)
+    return _exponential_average(theta)
+
+
+def _checked(kernel: sp.Expr) -> sp.Expr:
+    kernel = sp.sympify(kernel) if isinstance(kernel, int) else kernel
+    if not isinstance(kernel, sp.Expr):
+        raise DomainError(f"{kernel!r} is not a formula; give a SymPy expression in kernalg.rho")
+    if kernel.free_symbols - {rho}:
+        raise DomainError(f"{kernel} has the symbols {kernel.free_symbols}; give numbers for all but kernalg.rho")
+    return kernel
+
+
+def _of_polynomial(polynomial: sp.Poly) -> tuple[ClosedForm, ...]:
+    halves = []
+    for parity in (0, 1):
+        terms = sorted((k, a) for (k,), a in polynomial.terms() if k % 2 == parity and a != 0)
+        if any(_number_sign(a) < 0 for _, a in terms):
+            return ()
+        halves.append(Half(parity, exceptions=tuple(terms)))
+    return table.variants(halves[0], halves[1], proved=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# From coefficients to families
+
+
+def _halves(coefficients: list[sp.Expr]) -> tuple[Half, Half] | None:
+    if any(_number_sign(a) < 0 for a in coefficients):
+        return None
+    even, odd = _half(coefficients, 0), _half(coefficients, 1)
+    return None if even is None or odd is None else (even, odd)
+
+
+def _half(a: list[sp.Expr], parity: int) -> Half | None:
+    """The family of the coefficients of one parity; None when there is none."""
+    indices = range(parity, len(a), 2)
+    window = indices[-WINDOW:]
+    if all(a[k] == 0 for k in window):
+        return Half(parity, exceptions=tuple((k, a[k]) for k in indices if a[k] != 0))
+    if any(a[k] == 0 for k in window):
+        return None
+    squares = [sp.radsimp(a[k + 2] / a[k]) * (k + 1) * (k + 2) for k in window[:-1]]
+    last = squares[-1]
+    roots = [_rational_root(sp.radsimp(square / last)) for square in squares]
+    if any(r is None for r in roots):
+        return None
+    for family in _families(parity, list(window[:-1]), roots, sp.sqrt(last)):  # type: ignore[arg-type]
+        if not family.is_square_summable:
+            continue
+        own = family.squares(len(a))
+        amplitude = sp.radsimp(a[window[-1]] / own[window[-1]])
+        wrong = tuple((k, a[k]) for k in indices if _number_sign(a[k] - amplitude * own[k]) != 0)
+        if all(k < window[0] for k, _ in wrong):
+            return Half(parity, family, amplitude, wrong)
+    return None
+
+
+def _families(parity: int, ks: list[int], r: list[Fraction], unit: sp.Expr) -> Iterator[Family]:
+    """Families with sqrt((k+1)(k+2) a_{k+2}/a_k) = unit * r[i] at k = ks[i], a rational function of k."""
+    if all(value == r[0] for value in r):
+        yield Family(table.EXPONENTIAL, parity, unit * r[0])
+    slope = (r[1] - r[0]) / 2
+    if slope > 0 and all(value == r[0] + slope * (k - ks[0]) for k, value in zip(ks, r, strict=True)):
+        yield from _chain(parity, unit * slope, r[0] / slope - ks[0], None)
+    # r_k (k + p) = u (k + 2 + p): linear in p, u and u p.
+    solved = _solved([[r[i], -ks[i] - 2, -1] for i in range(3)], [-ks[i] * r[i] for i in range(3)])
+    if solved is not None and solved[1] > 0:
+        p, u, _ = solved
+        if all(value * (k + p) == u * (k + 2 + p) for k, value in zip(ks, r, strict=True)):
+            yield Family(table.EXPONENTIAL, parity, unit * u, shift=sp.Rational(p))
+    # r_k (k + p) = s (k + j)(k + 2 + p): linear in p, s, s (j + 2 + p) and s j (2 + p).
+    solved = _solved([[r[i], -(ks[i] ** 2), -ks[i], -1] for i in range(4)], [-ks[i] * r[i] for i in range(4)])
+    if solved is not None and solved[1] > 0:
+        p, s, m, _ = solved
+        j = m / s - 2 - p
+        if all(value * (k + p) == s * (k + j) * (k + 2 + p) for k, value in zip(ks, r, strict=True)):
+            yield from _chain(parity, unit * s, j, sp.Rational(p))
+
+
+def _chain(parity: int, s: sp.Expr, order: Fraction, shift: sp.Expr | None) -> Iterator[Family]:
+    if order.denominator != 1 or abs(order) > 12 or (1 - s).is_negative:
+        return
+    j = int(order)
+    if (j - parity) % 2:
+        yield Family(table.ERROR_FUNCTION, parity, s, j, shift)
+    elif j >= 1:
+        yield Family(table.DAWSON, parity, s, j, shift)
+
+
+def _solved(rows: Sequence[Sequence[Fraction | int]], right: Sequence[Fraction | int]) -> list[Fraction] | None:
+    """The solution of a small rational system, None when it is singular."""
+    m = [[Fraction(v) for v in row] + [Fraction(b)] for row, b in zip(rows, right, strict=True)]
+    n = len(m)
+    for i in range(n):
+        pivot = next((k for k in range(i, n) if m[k][i] != 0), None)
+        if pivot is None:
+            return None
+        m[i], m[pivot] = m[pivot], m[i]
+        m[i] = [v / m[i][i] for v in m[i]]
+        for k in range(n):
+            if k != i and m[k][i] != 0:
+                m[k] = [v - m[k][i] * w for v, w in zip(m[k], m[i], strict=True)]
+    return [row[-1] for row in m]
+
+
+def _rational_root(value: sp.Expr) -> Fraction | None:
+    if not value.is_Rational:
+        value = sp.nsimplify(sp.simplify(value)) if value.is_number and sp.count_ops(value) < 40 else value
+    if not value.is_Rational or value.p <= 0:
+        return None
+    p, q = isqrt(value.p), isqrt(value.q)
+    return Fraction(p, q) if p * p == value.p and q * q == value.q else None
+
+
+def _number_sign(value: sp.Expr) -> int:
+    """Sign of an exact number."""
+    if value.is_Rational:
+        return 0 if value == 0 else 1 if value > 0 else -1
+    value = sp.expand(value)
+    if value == 0:
+        return 0
+    number = sp.N(value, 30)
+    if abs(number) < sp.Float("1e-20") and sp.simplify(value) == 0:
+        return 0
+    return 1 if number > 0 else -1
+
+
+def _promising(kernel: sp.Expr, tangent: bool = False) -> bool:
+    """Whether the ratios look right to many digits, before anything is done exactly.
+
+    sqrt((k+1)(k+2) a_{k+2}/a_k) is a Moebius function of k plus a line: four points give it, the fifth decides.
+    """
+    with precision(400, TERMS):
+        try:
+            series = ball_function(kernel, [rho])(arb_series([0, 1], prec=TERMS))
+        except (KernalgError, ZeroDivisionError, ValueError):
+            return True
+        a = [series[k] / (k + 1 if tangent else 1) for k in range(TERMS)]
+        if not all(v.is_finite() for v in a):
+            return True
+        return all(_looks_right([a[k] for k in range(parity, TERMS, 2)][-WINDOW:], parity) for parity in (0, 1))
+
+
+def _looks_right(a: list[arb], parity: int) -> bool:
+    tiny = arb(10) ** -40
+    if all(abs(v) < tiny for v in a):
+        return True
+    if not all(v > tiny for v in a):
+        return False
+    start = TERMS - 2 + parity - 2 * (WINDOW - 1)
+    ks = [start + 2 * i for i in range(WINDOW - 1)]
+    r = [(b / v * (k + 1) * (k + 2)).sqrt() for k, v, b in zip(ks, a, a[1:], strict=False)]
+    # r_k (k + p) = A k^2 + B k + C has a solution (p, A, B, C) at five points: one determinant of minors vanishes.
+    from flint import arb_mat
+
+    rows = [[r[i] * ks[i], r[i], arb(ks[i]) ** 2, arb(ks[i]), arb(1)] for i in range(5)]
+    return bool(arb_mat(rows).det().contains(0))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Exact Taylor coefficients
+
+
+def _exact_taylor(expr: sp.Expr, terms: int) -> list[sp.Expr] | None:
+    """The first exact Taylor coefficients at 0, None when some operation is not covered."""
+    try:
+        shift = 1 if expr.subs(rho, 0).has(sp.nan, sp.zoo, sp.oo) else 0
+        series = _Series(terms + shift).of(expr)
+    except NoClosedForm:
+        return None
+    return series[:terms]
+
+
+class _Series:
+    """Truncated power series with exact coefficients, by the usual recurrences (Knuth, vol. 2, 4.7)."""
+
+    def __init__(self, terms: int) -> None:
+        self.n = terms
+        self.seen: dict[sp.Expr, list[sp.Expr]] = {}
+
+    def of(self, e: sp.Expr) -> list[sp.Expr]:
+        if e not in self.seen:
+            found = self._of(e)
+            if any(not a.is_Rational and len(sp.Add.make_args(a)) > MOST_TERMS_OF_A_COEFFICIENT for a in found):
+                raise NoClosedForm(f"the Taylor coefficients of {e} are too long")
+            self.seen[e] = found
+        return self.seen[e]
+
+    def _of(self, e: sp.Expr) -> list[sp.Expr]:
+        n = self.n
+        if not e.has(rho):
+            return [e] + [sp.S.Zero] * (n - 1)
+        if e == rho:
+            return [sp.S.Zero, sp.S.One] + [sp.S.Zero] * (n - 2)
+        if e.is_Add:
+            return [sp.expand(sp.Add(*column)) for column in zip(*map(self.of, e.args), strict=True)]
+        if e.is_Mul:
+            numerator, denominator = sp.fraction(e)
+            if denominator.has(rho) and denominator.subs(rho, 0) == 0:
+                return self._quotient(self.of(numerator), self.of(denominator))
+            product = self.of(e.args[0])
+            for factor in e.args[1:]:
+                product = self._times(product, self.of(factor))
+            return product
+        if e.is_Pow and not e.exp.has(rho):
+            if e.exp.is_Integer and e.exp > 0:
+                return self._natural_power(self.of(e.base), int(e.exp))
+            return self._power(self.of(e.base), e.exp)
+        if isinstance(e, sp.exp):
+            return self._exp(self.of(e.args[0]))
+        if len(e.args) != 1:
+            raise NoClosedForm(f"{e} has no exact Taylor coefficients here")
+        u = self.of(e.args[0])
+        if isinstance(e, (sp.sinh, sp.cosh)):
+            plus, minus = self._exp(u), self._exp([-a for a in u])
+            way = 1 if isinstance(e, sp.cosh) else -1
+            return [sp.expand((p + way * m) / 2) for p, m in zip(plus, minus, strict=True)]
+        if isinstance(e, sp.log):
+            return self._integral(self._quotient(self._derivative(u), u), sp.log(u[0]))
+        if isinstance(e, (sp.asin, sp.acos, sp.atan, sp.asinh, sp.atanh, sp.erf, sp.erfi)):
+            y = sp.Dummy("y")
+            slope = self.of(sp.diff(e.func(y), y).subs(y, e.args[0]))
+            return self._integral(self._times(slope, self._derivative(u)), e.func(u[0]))
+        raise NoClosedForm(f"{e} has no exact Taylor coefficients here")
+
+    def _times(self, u: list[sp.Expr], v: list[sp.Expr]) -> list[sp.Expr]:
+        return [
+            sp.expand(sp.Add(*(u[i] * v[k - i] for i in range(k + 1) if u[i] != 0 and v[k - i] != 0)))
+            for k in range(self.n)
+        ]
+
+    def _natural_power(self, u: list[sp.Expr], exponent: int) -> list[sp.Expr]:
+        result = [sp.S.One] + [sp.S.Zero] * (self.n - 1)
+        for bit in bin(exponent)[2:]:
+            result = self._times(result, result)
+            if bit == "1":
+                result = self._times(result, u)
+        return result
+
+    def _power(self, u: list[sp.Expr], p: sp.Expr) -> list[sp.Expr]:
+        if _number_sign(u[0]) == 0 or (not p.is_Integer and _number_sign(u[0]) < 0):
+            raise NoClosedForm("a power is singular at 0")
+        w = [u[0] ** p]
+        for k in range(1, self.n):
+            total = sp.Add(*((p * i - k + i) * u[i] * w[k - i] for i in range(1, k + 1) if u[i] != 0))
+            w.append(sp.expand(total / (k * u[0])))
+        return w
+
+    def _quotient(self, u: list[sp.Expr], v: list[sp.Expr]) -> list[sp.Expr]:
+        low = next((k for k, a in enumerate(v) if a != 0), None)
+        if low is None or any(a != 0 for a in u[:low]) or low > 1:
+            raise NoClosedForm("a quotient is singular at 0")
+        u, v = u[low:] + [sp.S.Zero] * low, v[low:] + [sp.S.Zero] * low
+        w: list[sp.Expr] = []
+        for k in range(self.n):
+            w.append(sp.expand((u[k] - sp.Add(*(v[i] * w[k - i] for i in range(1, k + 1) if v[i] != 0))) / v[0]))
+        return w
+
+    def _exp(self, u: list[sp.Expr]) -> list[sp.Expr]:
+        w = [sp.exp(u[0])]
+        for k in range(1, self.n):
+            w.append(sp.expand(sp.Add(*(i * u[i] * w[k - i] for i in range(1, k + 1) if u[i] != 0)) / k))
+        return w
+
+    def _derivative(self, u: list[sp.Expr]) -> list[sp.Expr]:
+        return [(k + 1) * u[k + 1] for k in range(self.n - 1)] + [sp.S.Zero]
+
+    def _integral(self, u: list[sp.Expr], start: sp.Expr) -> list[sp.Expr]:
+        return [start] + [u[k - 1] / k for k in range(1, self.n)]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Proofs of identity
+
+
+def is_identically_zero(expr: sp.Expr, derivatives: int = 0) -> bool:
+    """Whether a formula in rho is proved to vanish near 0. False means only that no proof was found.
+
+    Exponentials, square roots and arc functions become generators of a polynomial ring, in which the square of a root
+    is replaced by its radicand; what is then 0 is 0 whatever the generators are. When that fails, the derivative is
+    tried instead, up to the third, for arc functions in different spellings.
+
+    Parameters
+    ----------
+    derivatives : int
+        How many Taylor coefficients at 0 are known to vanish: D' = 0 proves D = 0 only with D(0) = 0.
+    """
+    for order in range(min(derivatives, 3) + 1):
+        if order:
+            expr = sp.diff(expr, rho)
+        if _vanishes_in_ring(expr):
+            return True
+    return False
+
+
+def _vanishes_in_ring(expr: sp.Expr) -> bool:
+    ring = _Ring()
+    numerator = sp.expand(sp.together(ring.of(expr)).as_numer_denom()[0])
+    for root, radicand in ring.radicands.items():
+        numerator = _reduced(numerator, root, radicand)
+    return bool(numerator == 0 or (not numerator.free_symbols and sp.simplify(numerator) == 0)) or _numbers_vanish(
+        numerator
+    )
+
+
+def _in_exponentials(expr: sp.Expr) -> sp.Expr:
+    """Without hyperbolic functions. (SymPy's rewrite would turn powers of rho into exponentials of logarithms, too.)"""
+    return expr.replace(lambda e: isinstance(e, sp.sinh | sp.cosh | sp.tanh), lambda e: e.rewrite(sp.exp))
+
+
+def _reduced(poly: sp.Expr, root: sp.Dummy, radicand: sp.Expr) -> sp.Expr:
+    terms = sp.collect(poly, root, evaluate=False)
+    total = sp.S.Zero
+    for power, coefficient in terms.items():
+        n = 0 if power == 1 else int(power.as_base_exp()[1])
+        total += coefficient * radicand ** (n // 2) * root ** (n % 2)
+    return sp.expand(total)
+
+
+def _numbers_vanish(numerator: sp.Expr) -> bool:
+    """Coefficients such as sqrt(6)/3 - sqrt(2)/sqrt(3) that expansion leaves standing."""
+    symbols = sorted(numerator.free_symbols, key=str)
+    if not symbols or len(numerator.args) > 200:
+        return False
+    return all(sp.simplify(c) == 0 for c in sp.Poly(numerator, *symbols).coeffs())
+
+
+class _Ring:
+    """Formulas as rational functions of rho and generators."""
+
+    def __init__(self) -> None:
+        self.generators: dict[sp.Expr, sp.Dummy] = {}
+        self.radicands: dict[sp.Dummy, sp.Expr] = {}
+        self.rates: list[tuple[sp.Expr, sp.Dummy]] = []
+
+    def of(self, expr: sp.Expr) -> sp.Expr:
+        expr = _in_exponentials(expr)
+        rates = {r for e in expr.atoms(sp.exp) if (r := self._rate(e.args[0])) is not None}
+        for rate in rates:
+            self._register(rate)
+        return self._walk(expr)
+
+    @staticmethod
+    def _rate(argument: sp.Expr) -> sp.Expr | None:
+        argument = sp.expand(argument)
+        rate = argument.coeff(rho, 1)
+        return rate if rate != 0 and not (argument - rate * rho).has(rho) else None
+
+    def _register(self, rate: sp.Expr) -> None:
+        """Commensurable rates share one generator exp(g rho)."""
+        for i, (base, generator) in enumerate(self.rates):
+            ratio = sp.radsimp(rate / base)
+            if ratio.is_Rational:
+                self.rates[i] = (base / ratio.q, generator)
+                return
+        self.rates.append((rate, sp.Dummy("E")))
+
+    def _walk(self, e: sp.Expr) -> sp.Expr:
+        if not e.has(rho) or e == rho:
+            return e
+        if e.is_Add or e.is_Mul:
+            return e.func(*(self._walk(a) for a in e.args))
+        if isinstance(e, sp.exp):
+            rate = self._rate(e.args[0])
+            if rate is not None:
+                base, generator = next((b, g) for b, g in self.rates if sp.radsimp(rate / b).is_Integer)
+                constant = sp.expand(e.args[0]) - rate * rho
+                return sp.exp(constant) * generator ** sp.radsimp(rate / base)
+        if e.is_Pow and e.exp.is_Integer:
+            return self._walk(e.base) ** e.exp
+        if e.is_Pow and e.exp.is_Rational and e.exp.q == 2:
+            root = self._square_root(e.base)
+            if root is not None:
+                return root**e.exp.p
+        if isinstance(e, sp.acos):
+            return sp.pi / 2 - self._walk(sp.asin(e.args[0]))
+        if len(e.args) == 1:
+            return self._generator(e.func(sp.cancel(e.args[0])))
+        return self._generator(e)
+
+    def _square_root(self, base: sp.Expr) -> sp.Expr | None:
+        """sqrt(base) as a product of roots of irreducible factors that are 1 at 0; None when base is not rational."""
+        numerator, denominator = sp.cancel(sp.together(base)).as_numer_denom()
+        if not (numerator.is_polynomial(rho) and denominator.is_polynomial(rho)):
+            return None
+        constant, root = sp.S.One, sp.S.One
+        for poly, way in ((numerator, 1), (denominator, -1)):
+            factor, parts = sp.factor_list(poly, rho)
+            constant *= factor**way
+            for part, multiplicity in parts:
+                at_zero = part.subs(rho, 0)
+                if at_zero == 0:
+                    return None
+                constant *= at_zero ** (way * multiplicity)
+                normal = sp.expand(part / at_zero)
+                if multiplicity % 2:
+                    symbol = self._generator(sp.sqrt(normal, evaluate=False))
+                    self.radicands[symbol] = normal
+                    root *= symbol**way
+                root *= normal ** (way * (multiplicity // 2))
+        return sp.sqrt(sp.radsimp(constant)) * root if _number_sign(constant) > 0 else None
+
+    def _generator(self, e: sp.Expr) -> sp.Dummy:
+        return self.generators.setdefault(e, sp.Dummy("G"))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Averages outside the families
+
+
+def _exponential_average(theta: sp.Expr) -> sp.Expr | None:
+    """(1/rho) int_0^rho of a sum of terms rho^n exp(c rho + d); None when there is another term."""
+    expanded = sp.expand(_in_exponentials(theta))
+    total = sp.S.Zero
+    for term in sp.Add.make_args(expanded):
+        rate = sp.S.Zero
+        rest = term
+        for e in term.atoms(sp.exp):
+            if not e.has(rho):
+                continue
+            own = _Ring._rate(e.args[0])
+            if own is None:
+                return None
+            rate += own
+            rest = rest / sp.exp(own * rho)
+        rest = sp.powsimp(sp.expand(rest, power_exp=True))
+        rest = sp.simplify(rest) if rest.has(sp.exp) else rest
+        if not rest.is_polynomial(rho):
+            return None
+        total += _primitive(sp.Poly(rest, rho), rate)
+    return sp.factor_terms(sp.simplify(total) / rho)
+
+
+def _primitive(poly: sp.Poly, rate: sp.Expr) -> sp.Expr:
+    """int_0^rho poly(t) exp(rate t) dt, by parts."""
+    if rate == 0:
+        integral = sp.integrate(poly.as_expr(), rho)
+        return integral - integral.subs(rho, 0)
+    inner, derivative, sign = sp.S.Zero, poly, 1
+    power = rate
+    while not derivative.is_zero:
+        inner += sign * derivative.as_expr() / power
+        derivative, sign, power = derivative.diff(rho), -sign, power * rate
+    return inner * sp.exp(rate * rho) - inner.subs(rho, 0)
+
+
+def _tidy(kernel: sp.Expr) -> sp.Expr:
+    """The shortest of a few spellings; cosh and sinh of one size become an exponential."""
+    options = [kernel, sp.expand(kernel)]
+    if kernel.has(sp.cosh, sp.sinh):
+        options.append(sp.powsimp(sp.expand(_in_exponentials(kernel))))
+    return min((sp.factor_terms(option) for option in options), key=sp.count_ops)

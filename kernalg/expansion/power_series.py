@@ -1,0 +1,692 @@
+r"""Exact Taylor coefficients of a formula in one variable.
+
+Neither repeated differentiation nor a search for limits: truncated power series are pushed through the expression tree.
+A series is kept as
+
+.. math:: \sum_m m\,r_m(t),\qquad m\text{ constants (such as }\pi^{-1}, \sqrt3, e^{-2}),\quad r_m\in\mathbb Q[t],
+
+so that what is rational stays rational and costs what rational arithmetic costs. Constant terms are split off before a
+function is applied, :math:`e^p=e^{p_0}e^{p-p_0}`, :math:`p^a=p_0^a(1+u)^a` with :math:`u=p/p_0-1`; then the function is
+a power series in u, or the integral of its derivative: :math:`f(p)=f(p_0)+\int f'(p)\,p'`.
+
+Series may start at a negative power, so quotients like sinh(t)/t need no special care. A root of the variable makes
+:math:`t=s^q` the new variable, and the result has a Taylor series if the powers of s that are left are powers of
+:math:`s^q`. A function that looks at a sign (|t|, Max, a square root of t^2) has one if both sides give the same.
+
+References: Brent & Kung, *Fast algorithms for manipulating formal power series* (J. ACM 25, 1978).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy as sp
+from flint import arb, fmpq, fmpq_poly
+
+from kernalg.checks import whole_number
+from kernalg.enclosure.balls import ball, precision
+from kernalg.errors import DomainError, NoClosedForm
+from kernalg.formula import exact_number
+from kernalg.symbols import bivariate_normal_cdf, dawson, normal_cdf, rectified_moment
+
+MOST_TERMS = 100_000
+MOST_PRODUCTS = 60_000
+MOST_CONSTANTS = 5_000
+_ATTEMPTS = 24
+_BITS = 192
+_MORE_BITS = 4000
+
+# f(p) = f(p0) + int f'(p) p', the derivatives being simpler than the functions
+_BY_DERIVATIVE = (
+    sp.log, sp.asin, sp.acos, sp.atan, sp.acot, sp.asinh, sp.acosh, sp.atanh, sp.acoth, sp.atan2, sp.erf, sp.erfc,
+    sp.erfi, normal_cdf, bivariate_normal_cdf,
+)  # fmt: skip
+_QUOTIENTS: dict[Any, Callable[[sp.Expr], sp.Expr]] = {
+    sp.tan: lambda z: sp.sin(z) * sp.cos(z) ** -1,
+    sp.cot: lambda z: sp.cos(z) * sp.sin(z) ** -1,
+    sp.sec: lambda z: sp.cos(z) ** -1,
+    sp.csc: lambda z: sp.sin(z) ** -1,
+    sp.coth: lambda z: sp.cosh(z) * sp.sinh(z) ** -1,
+    sp.sech: lambda z: sp.cosh(z) ** -1,
+    sp.csch: lambda z: sp.sinh(z) ** -1,
+}
+
+
+def exact_taylor(expr: Any, variable: sp.Symbol, at: Any, terms: int) -> list[sp.Expr]:
+    """The Taylor coefficients a_0, …, a_{terms-1} of `expr` about ``variable = at``, as exact SymPy numbers.
+
+    Parameters
+    ----------
+    expr : sympy.Expr
+        Sums, products, powers (also symbolic ones), exp, log, the circular and hyperbolic functions and their inverses,
+        erf and its relatives, `normal_cdf`, `bivariate_normal_cdf`, `dawson`, `rectified_moment`, 2F1-like ``hyper``
+        at the origin; Abs, sign, Max, Min, Heaviside and Piecewise where the branch is clear. Other symbols are
+        parameters; give them their assumptions (``positive=True``) where a sign matters.
+    variable : Symbol
+    at : exact number
+        The centre: an int, Fraction, string or SymPy number; symbols are allowed.
+    terms : int
+        How many coefficients, at least 1.
+
+    Raises
+    ------
+    DomainError
+        If the function has no Taylor series there, or a complex one; the message names the part that is to blame.
+    NoClosedForm
+        If a function has no rule here, or the coefficients grow too long to be of use (deep compositions): take
+        certified numbers then.
+
+    Examples
+    --------
+    >>> from kernalg.symbols import rho
+    >>> exact_taylor(sp.exp(2 * (rho - 1)), rho, 0, 4)
+    [exp(-2), 2*exp(-2), 2*exp(-2), 4*exp(-2)/3]
+    >>> exact_taylor(2 * sp.asin(3 * rho / 5) / sp.pi, rho, 0, 4)
+    [0, 6/(5*pi), 0, 9/(125*pi)]
+    >>> exact_taylor(sp.sinh(2 * rho) / rho, rho, 0, 3)
+    [2, 0, 4/3]
+    >>> w, b = sp.symbols("w_var b_var", positive=True)
+    >>> exact_taylor((((w + b) * rho - b) / w) ** 2, rho, 0, 3)
+    [b_var**2/w_var**2, -2*b_var*(b_var + w_var)/w_var**2, (b_var + w_var)**2/w_var**2]
+    """
+    if not isinstance(variable, sp.Symbol):
+        raise DomainError(f"variable = {variable!r}: a SymPy symbol is needed")
+    if whole_number("terms", terms, 1) > MOST_TERMS:
+        raise DomainError(f"terms={terms}: at most {MOST_TERMS} coefficients")
+    formula, centre = exact_number(expr, "the formula"), exact_number(at, "the centre")
+    if centre.has(variable):
+        raise DomainError(f"the centre {centre} contains {variable} itself")
+    frame = _Frame(formula, variable, centre, terms)
+    coefficients, two_sided = _run(frame)
+    if two_sided is not None:
+        other, _ = _run(_Frame(formula, variable, centre, terms, side=-frame.side))
+        if frame.root > 1 or any(sp.expand(a - b) != 0 for a, b in zip(coefficients, other, strict=True)):
+            raise frame.no_series(two_sided, "its two sides differ")
+    return coefficients
+
+
+@dataclass(slots=True)
+class _Frame:
+    """What is expanded, and how: variable = at + side s^root, `length` powers of s."""
+
+    formula: sp.Expr
+    variable: sp.Symbol
+    at: sp.Expr
+    terms: int
+    root: int = 1
+    side: int = 1
+    extra: int = 0
+    rooted: sp.Expr | None = None
+
+    @property
+    def length(self) -> int:
+        return (self.terms - 1) * self.root + 1 + self.extra
+
+    def no_series(self, node: Any, reason: str = "") -> DomainError:
+        text = f"{node} has no Taylor series at {self.variable} = {self.at}"
+        return DomainError(f"{text}: {reason}" if reason else text)
+
+
+def _run(frame: _Frame) -> tuple[list[sp.Expr], sp.Expr | None]:
+    """The coefficients, and the part (if any) that made the result hold on one side only."""
+    turned = False
+    for _ in range(_ATTEMPTS):
+        walk = _Walk(frame)
+        try:
+            series = walk.visit(frame.formula)
+        except _Obstacle as obstacle:
+            raise frame.no_series(obstacle.node, obstacle.reason) from None
+        except _Root as root:
+            frame.root, frame.rooted, frame.extra = frame.root * root.order, root.node, 0
+            continue
+        except _Negative as negative:
+            if turned:
+                raise _complex(negative.node, frame) from None
+            frame.side, turned = -frame.side, True
+            continue
+        except _TooShort as short:
+            frame.extra = 2 * frame.extra + 4
+            if frame.extra > 200:
+                raise NoClosedForm(f"{short.node} vanishes to a high order at {frame.variable} = {frame.at}") from None
+            continue
+        missing = (frame.terms - 1) * frame.root + 1 - series.shift - series.length
+        if missing > 0:
+            frame.extra += missing
+            continue
+        return walk.result(series), walk.two_sided
+    raise NoClosedForm(f"no way was found to expand {frame.formula} at {frame.variable} = {frame.at}")
+
+
+def _complex(node: Any, frame: _Frame) -> DomainError:
+    return DomainError(f"{node} is complex near {frame.variable} = {frame.at}; a real function is needed there")
+
+
+class _Obstacle(Exception):
+    def __init__(self, node: Any, reason: str = "") -> None:
+        self.node, self.reason = node, reason
+
+
+class _Root(Exception):
+    """The variable needs a root of this order."""
+
+    def __init__(self, node: Any, order: int) -> None:
+        self.node, self.order = node, order
+
+
+class _Negative(Exception):
+    """A root of a negative number on this side of the centre."""
+
+    def __init__(self, node: Any) -> None:
+        self.node = node
+
+
+class _TooShort(Exception):
+    """All coefficients known of this part vanish."""
+
+    def __init__(self, node: Any) -> None:
+        self.node = node
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Constants: rational combinations of monomials
+
+Combination = dict[sp.Expr, fmpq]
+
+
+def _rational(value: sp.Rational) -> fmpq:
+    return fmpq(int(value.p), int(value.q))
+
+
+def _expr(combination: Combination) -> sp.Expr:
+    return sp.Add(*(sp.Rational(int(r.p), int(r.q)) * m for m, r in combination.items()))
+
+
+@dataclass
+class _Constants:
+    """Products, enclosures and signs of the constants of one expansion."""
+
+    products: dict[tuple[sp.Expr, sp.Expr], tuple[fmpq, sp.Expr]] = field(default_factory=dict)
+    balls: dict[sp.Expr, arb | None] = field(default_factory=dict)
+
+    def product(self, a: sp.Expr, b: sp.Expr) -> tuple[fmpq, sp.Expr]:
+        if a is sp.S.One or b is sp.S.One:
+            return fmpq(1), a * b
+        found = self.products.get((a, b))
+        if found is None:
+            rational, monomial = (a * b).as_coeff_Mul(rational=True)
+            found = self.products[a, b] = (_rational(rational), monomial)
+        return found
+
+    def split(self, value: sp.Expr) -> Combination:
+        combination: Combination = {}
+        for part in sp.Add.make_args(value):
+            rational, monomial = part.as_coeff_Mul(rational=True)
+            if rational != 0:
+                combination[monomial] = combination.get(monomial, fmpq(0)) + _rational(rational)
+        return combination
+
+    def _ball(self, monomial: sp.Expr) -> arb | None:
+        """At `_BITS`, parameters replaced by numbers that agree with their assumptions; None without an enclosure."""
+        if monomial not in self.balls:
+            self.balls[monomial] = _enclosed(monomial)
+        return self.balls[monomial]
+
+    def is_zero(self, combination: Combination) -> bool:
+        if not combination:
+            return True
+        if len(combination) == 1 and not next(iter(combination)).has(sp.Add):
+            return False  # a product of numbers that are not 0, by the rules of SymPy's own products
+        with precision(_BITS):
+            balls = [self._ball(m) for m in combination]
+            known = [b for b in balls if b is not None]
+            if len(known) == len(balls):
+                total = sum((b * arb(r) for b, r in zip(known, combination.values(), strict=True)), arb(0))
+                if total.is_finite() and not total.contains(0):
+                    return False
+        value = _expr(combination)
+        if sp.expand(value) == 0 or sp.cancel(sp.together(sp.expand(value))) == 0 or sp.simplify(value) == 0:
+            return True
+        closer = _enclosed(value, _MORE_BITS)
+        if closer is None or not closer.is_finite() or closer.contains(0):
+            raise NoClosedForm(f"it could not be decided whether {value} is 0")
+        return False
+
+    def sign(self, combination: Combination) -> int | None:
+        """1, -1 or 0; None if it depends on parameters."""
+        if self.is_zero(combination):
+            return 0
+        value = _expr(combination)
+        if value.free_symbols:
+            if value.is_positive or value.is_negative:
+                return 1 if value.is_positive else -1
+            return None
+        for bits in (_BITS, _MORE_BITS):
+            enclosure = _enclosed(value, bits)
+            if enclosure is not None and (enclosure > 0 or enclosure < 0):
+                return 1 if enclosure > 0 else -1
+        raise NoClosedForm(f"the sign of {value} could not be decided")
+
+
+def _enclosed(value: sp.Expr, bits: int = _BITS) -> arb | None:
+    symbols = sorted(value.free_symbols, key=str)
+    points = {s: (-1 if s.is_negative else 1) * sp.Rational(10 + 7 * i, 13 + 3 * i) for i, s in enumerate(symbols)}
+    with precision(bits):
+        try:
+            return ball(value.subs(points))
+        except DomainError:
+            return None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Series
+
+
+@dataclass(slots=True)
+class _Series:
+    """s^shift times the sum of m r_m(s) over `parts`, up to O(s^(shift + length))."""
+
+    parts: dict[sp.Expr, fmpq_poly]
+    shift: int
+    length: int
+
+    def coefficient(self, k: int) -> Combination:
+        """That of s^(shift + k)."""
+        return {m: r[k] for m, r in self.parts.items() if r[k] != 0}
+
+
+class _Walk:
+    """One pass over the expression tree."""
+
+    def __init__(self, frame: _Frame) -> None:
+        self.frame = frame
+        self.length = frame.length
+        self.constants = _Constants()
+        self.known: dict[sp.Expr, _Series] = {}
+        self.two_sided: sp.Expr | None = None
+        self.work = 0
+        step = _Series({sp.S.One: fmpq_poly([0] * frame.root + [frame.side])}, 0, self.length)
+        self.moving: set[sp.Symbol] = {frame.variable}
+        self.known[frame.variable] = self.add(self.constant(frame.at), step)
+
+    def result(self, series: _Series) -> list[sp.Expr]:
+        frame = self.frame
+        coefficients: list[sp.Expr] = []
+        for k in range(series.length):
+            power = series.shift + k
+            if power > (frame.terms - 1) * frame.root:
+                break
+            combination = series.coefficient(k)
+            wanted = power >= 0 and power % frame.root == 0
+            if self.constants.is_zero(combination):
+                combination = {}
+            elif power < 0:
+                raise frame.no_series(frame.formula, "it has a pole")
+            elif not wanted:
+                raise frame.no_series(frame.rooted)
+            if wanted:
+                coefficients += [sp.S.Zero] * (power // frame.root - len(coefficients))
+                coefficients.append(_expr(combination) * sp.Integer(frame.side) ** (power // frame.root))
+        coefficients += [sp.S.Zero] * (frame.terms - len(coefficients))
+        for a in coefficients:
+            if a.has(sp.I):
+                raise _complex(frame.formula, frame)
+        return coefficients
+
+    # -- arithmetic
+
+    def constant(self, value: sp.Expr) -> _Series:
+        parts = {m: fmpq_poly([r]) for m, r in self.constants.split(value).items()}
+        return _Series(parts, 0, self.length)
+
+    def add(self, a: _Series, b: _Series) -> _Series:
+        shift = min(a.shift, b.shift)
+        length = min(a.shift + a.length, b.shift + b.length) - shift
+        parts: dict[sp.Expr, fmpq_poly] = {}
+        for series in (a, b):
+            up = series.shift - shift
+            for m, r in series.parts.items():
+                moved = (r.left_shift(up) if up else r).truncate(max(length, 0))
+                parts[m] = parts[m] + moved if m in parts else moved
+        return _Series({m: r for m, r in parts.items() if r != 0}, shift, length)
+
+    def multiply(self, a: _Series, b: _Series) -> _Series:
+        length = min(a.length, b.length)
+        self.work += len(a.parts) * len(b.parts)
+        parts: dict[sp.Expr, fmpq_poly] = {}
+        for m, r in a.parts.items():
+            for n, s in b.parts.items():
+                product = r.mul_low(s, length)
+                if product == 0:
+                    continue
+                factor, monomial = self.constants.product(m, n)
+                if factor != 1:
+                    product = product * factor
+                parts[monomial] = parts[monomial] + product if monomial in parts else product
+        if self.work > MOST_PRODUCTS or len(parts) > MOST_CONSTANTS:
+            raise NoClosedForm(
+                f"the exact Taylor coefficients of {_short(self.frame.formula)} up to degree {self.frame.terms - 1} "
+                "are sums of too many constants to be of use; take fewer terms, or certified numbers"
+            )
+        return _Series({m: r for m, r in parts.items() if r != 0}, a.shift + b.shift, length)
+
+    def scale(self, a: _Series, value: sp.Expr) -> _Series:
+        """Times a constant, which stays one factor also where it is a sum."""
+        rational, monomial = value.as_coeff_Mul(rational=True)
+        return self.multiply(a, _Series({monomial: fmpq_poly([_rational(rational)])}, 0, self.length))
+
+    def reduced(self, a: _Series, node: Any) -> _Series:
+        """With a first coefficient that is not 0."""
+        for k in range(a.length):
+            first = a.coefficient(k)
+            if first and not self.constants.is_zero(first):
+                parts = {m: r.right_shift(k) for m, r in a.parts.items()}
+                return _Series({m: r for m, r in parts.items() if r != 0}, a.shift + k, a.length - k)
+            a = _Series({m: r - r[k] * fmpq_poly([0] * k + [1]) for m, r in a.parts.items()}, a.shift, a.length)
+        raise _TooShort(node)
+
+    def parted(self, a: _Series, node: Any) -> tuple[sp.Expr, _Series]:
+        """The constant term p0 and p - p0; the function `node` has no meaning at a pole."""
+        if a.shift < 0:
+            a = self.reduced(a, node)
+        if a.shift < 0:
+            raise _Obstacle(node, "its argument has a pole")
+        if a.shift > 0:
+            return sp.S.Zero, a
+        first = a.coefficient(0)
+        rest = {m: r - r[0] for m, r in a.parts.items()}
+        return _expr(first), _Series({m: r for m, r in rest.items() if r != 0}, 0, a.length)
+
+    def substitute(self, coefficients: Iterator[Combination], u: _Series) -> _Series:
+        """sum f_k u^k for a u without constant term."""
+        total = _Series({}, 0, u.shift + u.length)
+        power = _Series({sp.S.One: fmpq_poly([1])}, 0, u.length)
+        u = _Series({m: r.left_shift(u.shift) for m, r in u.parts.items()}, 0, u.shift + u.length)
+        power.length = u.length
+        for combination in coefficients:
+            if not power.parts:
+                break
+            if combination:
+                factor = _Series({m: fmpq_poly([r]) for m, r in combination.items()}, 0, u.length)
+                total = self.add(total, self.multiply(power, factor))
+            power = self.multiply(power, u)
+        return total
+
+    def derivative(self, a: _Series) -> _Series:
+        parts = {
+            m: fmpq_poly([(a.shift + k) * c for k, c in enumerate(r.coeffs())]) for m, r in a.parts.items()
+        }  # fmt: skip
+        return _Series({m: r for m, r in parts.items() if r != 0}, a.shift - 1, a.length)
+
+    def integral(self, a: _Series, node: Any) -> _Series:
+        pole = -1 - a.shift
+        if pole >= 0 and not self.constants.is_zero(a.coefficient(pole)):
+            raise _Obstacle(node, "it has a logarithm")
+        parts = {
+            m: fmpq_poly([c / (a.shift + k + 1) if k != pole else 0 for k, c in enumerate(r.coeffs())])
+            for m, r in a.parts.items()
+        }
+        return _Series({m: r for m, r in parts.items() if r != 0}, a.shift + 1, a.length)
+
+    # -- the tree
+
+    def visit(self, node: sp.Expr) -> _Series:
+        found = self.known.get(node)
+        if found is None:
+            found = self.known[node] = self._visit(node)
+        return found
+
+    def _visit(self, node: sp.Expr) -> _Series:
+        if not node.free_symbols & self.moving:
+            return self.constant(self._real(node, node))
+        if isinstance(node, sp.Add):
+            total = self.visit(node.args[0])
+            for part in node.args[1:]:
+                total = self.add(total, self.visit(part))
+            return total
+        if isinstance(node, sp.Mul):
+            fixed, rest = node.as_independent(*self.moving, as_Add=False)
+            factors = [self.visit(part) for part in sp.Mul.make_args(rest)]
+            total = factors[0]
+            for factor in factors[1:]:
+                total = self.multiply(total, factor)
+            return total if fixed == 1 else self.scale(total, self._real(fixed, node))
+        if isinstance(node, sp.Pow):
+            return self._power(node)
+        if isinstance(node, sp.exp):
+            return self._exponential(self.visit(node.args[0]), node)
+        if isinstance(node, (sp.sin, sp.cos, sp.sinh, sp.cosh)):
+            return self._circular(node)
+        if isinstance(node, sp.tanh):
+            return self._tanh(node)
+        if isinstance(node, dawson):
+            return self._dawson(node)
+        if isinstance(node, rectified_moment) and (expanded := sp.expand_func(node)) != node:
+            return self.visit(expanded)
+        if node.func in _QUOTIENTS:
+            return self.visit(_QUOTIENTS[node.func](node.args[0]))
+        if isinstance(node, _BY_DERIVATIVE):
+            return self._by_derivative(node)
+        if isinstance(node, sp.hyper):
+            return self._hypergeometric(node)
+        return self._branches(node)
+
+    def _real(self, value: sp.Expr, node: Any) -> sp.Expr:
+        """A constant that goes into the result, if it is finite and real."""
+        if value.has(sp.zoo, sp.oo, -sp.oo, sp.nan):
+            raise _Obstacle(node)
+        if value.has(sp.I) or value.is_extended_real is False:
+            raise _complex(node, self.frame)
+        return value
+
+    def _exponential(self, p: _Series, node: Any) -> _Series:
+        p0, u = self.parted(p, node)
+        y = self.substitute(({sp.S.One: fmpq(1, math.factorial(k))} for k in range(u.shift + u.length)), u)
+        return self.scale(y, sp.exp(p0)) if p0 != 0 else y
+
+    def _circular(self, node: sp.Expr) -> _Series:
+        p0, u = self.parted(self.visit(node.args[0]), node)
+        hyperbolic = isinstance(node, (sp.sinh, sp.cosh))
+        odd, even = (sp.sinh, sp.cosh) if hyperbolic else (sp.sin, sp.cos)
+
+        def half(parity: int) -> _Series:
+            def terms() -> Iterator[Combination]:
+                for k in range(u.shift + u.length):
+                    sign = -1 if not hyperbolic and k % 4 > 1 else 1
+                    yield {sp.S.One: fmpq(sign, math.factorial(k))} if k % 2 == parity else {}
+
+            return self.substitute(terms(), u)
+
+        if node.func == odd:
+            parts = [(even(p0), 1), (odd(p0), 0)]
+        else:
+            parts = [(even(p0), 0), ((1 if hyperbolic else -1) * odd(p0), 1)]
+        total = _Series({}, 0, u.shift + u.length)
+        for factor, parity in parts:
+            if factor != 0:
+                total = self.add(total, self.scale(half(parity), factor))
+        return total
+
+    def _tanh(self, node: sp.Expr) -> _Series:
+        """By the sum of angles: tanh(p0 + u) = (T + tanh u)/(1 + T tanh u)."""
+        p0, u = self.parted(self.visit(node.args[0]), node)
+        place = self._dummy(u)
+        ratio = sp.sinh(place) * sp.cosh(place) ** -1
+        constant = sp.tanh(p0)
+        return self.visit((constant + ratio) / (1 + constant * ratio))
+
+    def _dawson(self, node: sp.Expr) -> _Series:
+        """From F' = 1 - 2zF: F(p) = exp(p0^2 - p^2) (F(p0) + int exp(p^2 - p0^2) p')."""
+        p = self.visit(node.args[0])
+        p0, _ = self.parted(p, node)
+        square = self.add(self.multiply(p, p), self.constant(-(p0**2)))
+        inner = self.multiply(self._exponential(square, node), self.derivative(p))
+        inner = self.add(self.constant(dawson(p0)), self.integral(inner, node))
+        return self.multiply(self._exponential(self.scale(square, sp.Integer(-1)), node), inner)
+
+    def _dummy(self, series: _Series) -> sp.Dummy:
+        place = sp.Dummy(real=True)
+        self.moving.add(place)
+        self.known[place] = series
+        return place
+
+    def _by_derivative(self, node: sp.Expr) -> _Series:
+        arguments = [self.visit(a) for a in node.args]
+        values = [self.parted(a, node)[0] for a in arguments]
+        places = [self._dummy(a) for a in arguments]
+        if isinstance(node, sp.log) and self.constants.is_zero(self.constants.split(values[0])):
+            raise _Obstacle(node)
+        function = node.func(*places)
+        total = self.constant(self._real(node.func(*values), node))
+        for i, (argument, a) in enumerate(zip(arguments, node.args, strict=True), 1):
+            if not a.free_symbols & self.moving:
+                continue
+            before = self.two_sided
+            try:
+                slope = self.visit(function.fdiff(i))
+            except _Obstacle as obstacle:
+                raise _Obstacle(node, obstacle.reason) from None
+            except _Root as root:
+                raise _Root(node, root.order) from None
+            except _Negative:
+                raise _Negative(node) from None
+            if self.two_sided is not before:
+                self.two_sided = node
+            total = self.add(total, self.integral(self.multiply(slope, self.derivative(argument)), node))
+        return total
+
+    def _hypergeometric(self, node: sp.Expr) -> _Series:
+        p0, u = self.parted(self.visit(node.argument), node)
+        if p0 != 0 or any(a.free_symbols & self.moving for a in (*node.ap, *node.bq)):
+            raise NoClosedForm(f"{node}: hypergeometric series are expanded about argument 0 alone")
+
+        def terms() -> Iterator[Combination]:
+            term = sp.S.One
+            for k in range(u.shift + u.length):
+                yield self.constants.split(self._real(term, node))
+                term *= sp.Mul(*(a + k for a in node.ap)) / sp.Mul(*(b + k for b in node.bq)) / (k + 1)
+
+        return self.substitute(terms(), u)
+
+    # -- powers
+
+    def _power(self, node: sp.Pow) -> _Series:
+        base, exponent = node.args
+        if exponent.free_symbols & self.moving:
+            return self.visit(sp.exp(exponent * sp.log(base), evaluate=False))
+        p = self.visit(base)
+        if exponent.is_Integer and 0 <= exponent <= 64:
+            return self._whole_power(p, int(exponent))
+        p = self.reduced(p, node)
+        if p.shift and not exponent.is_Rational:
+            raise _Obstacle(node)
+        if p.shift and (exponent * p.shift).q > 1:
+            raise _Root(node, int((exponent * p.shift).q))
+        first = p.coefficient(0)
+        if not exponent.is_Integer:
+            if self.constants.sign(first) == -1:
+                if p.shift:
+                    raise _Negative(node)
+                raise _complex(node, self.frame)
+            # t^2 to a power is a power of |t|; the root of an odd power is continued from the side where it is real
+            if p.shift and p.shift % (2 * self.frame.root) == 0:
+                self.two_sided = node
+        p0 = _expr(first)
+        shift = int(exponent * p.shift) if p.shift else 0
+        p = _Series(p.parts, 0, p.length)
+        if p0 != 1:
+            p = self.scale(p, 1 / p0)
+        # u without constant term, also where 1/p0 times p0 did not cancel by itself
+        u = _Series({m: r - r[0] for m, r in p.parts.items()}, 0, p.length)
+        u.parts = {m: r for m, r in u.parts.items() if r != 0}
+        y = self.substitute(self._binomials(exponent, u.length), u)
+        value = self._real(p0**exponent, node)
+        if value != 1:
+            y = self.scale(y, value)
+        return _Series(y.parts, shift, y.length)
+
+    def _binomials(self, exponent: sp.Expr, count: int) -> Iterator[Combination]:
+        if exponent.is_Rational:
+            a, term = _rational(exponent), fmpq(1)
+            for k in range(count):
+                yield {sp.S.One: term} if term != 0 else {}
+                term = term * (a - k) / (k + 1)
+            return
+        symbolic = sp.S.One
+        for k in range(count):
+            yield self.constants.split(symbolic)
+            symbolic *= (exponent - k) / sp.Integer(k + 1)
+
+    def _whole_power(self, p: _Series, n: int) -> _Series:
+        total = self.constant(sp.S.One)
+        while n:
+            if n % 2:
+                total = self.multiply(total, p)
+            n //= 2
+            if n:
+                p = self.multiply(p, p)
+        return total
+
+    # -- functions that look at a sign
+
+    def _branches(self, node: sp.Expr) -> _Series:
+        if isinstance(node, sp.Abs):
+            inner = self.visit(node.args[0])
+            return inner if self._sign(inner, node) > 0 else self.scale(inner, sp.Integer(-1))
+        if isinstance(node, sp.sign):
+            return self.constant(sp.Integer(self._sign(self.visit(node.args[0]), node)))
+        if isinstance(node, sp.Heaviside):
+            return self.constant(sp.Integer(self._sign(self.visit(node.args[0]), node) > 0))
+        if isinstance(node, (sp.Max, sp.Min)):
+            best = node.args[0]
+            for other in node.args[1:]:
+                if other == best:
+                    continue
+                sign = self._sign(self.visit(other - best), node)
+                if (sign > 0) == isinstance(node, sp.Max):
+                    best = other
+            return self.visit(best)
+        if isinstance(node, sp.Piecewise):
+            for value, condition in node.args:
+                if self._holds(condition, node):
+                    return self.visit(value)
+            raise _Obstacle(node, "no case holds")
+        raise NoClosedForm(f"{node.func.__name__} has no rule for exact Taylor coefficients; take certified numbers")
+
+    def _sign(self, p: _Series, node: Any) -> int:
+        """The sign near the centre, on this side of it."""
+        p = self.reduced(p, node)
+        sign = self.constants.sign(p.coefficient(0))
+        if sign is None:
+            raise NoClosedForm(f"which branch of {node} holds depends on the sign of {_expr(p.coefficient(0))}")
+        if p.shift:
+            self.two_sided = node
+        return sign
+
+    def _holds(self, condition: Any, node: Any) -> bool:
+        if condition in (sp.true, sp.false):
+            return bool(condition)
+        if isinstance(condition, sp.And):
+            return all(self._holds(c, node) for c in condition.args)
+        if isinstance(condition, sp.Or):
+            return any(self._holds(c, node) for c in condition.args)
+        if isinstance(condition, sp.Not):
+            return not self._holds(condition.args[0], node)
+        if isinstance(condition, (sp.Eq, sp.Ne)):  # at isolated points: of no account for the series
+            self.reduced(self.visit(condition.lhs - condition.rhs), node)
+            return isinstance(condition, sp.Ne)
+        if isinstance(condition, (sp.StrictLessThan, sp.LessThan)):
+            return self._sign(self.visit(condition.rhs - condition.lhs), node) > 0
+        if isinstance(condition, (sp.StrictGreaterThan, sp.GreaterThan)):
+            return self._sign(self.visit(condition.lhs - condition.rhs), node) > 0
+        raise NoClosedForm(f"the condition {condition} has no rule for exact Taylor coefficients")
+
+
+def _short(expr: sp.Expr) -> str:
+    text = str(expr)
+    return text if len(text) <= 80 else f"{text[:60]} …"
+
+
+__all__: Sequence[str] = ("exact_taylor",)
