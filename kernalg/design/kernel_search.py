@@ -367,7 +367,7 @@ def _search(
                 callback=lambda _, number=number, name=name: report(number, len(shapes), name),
                 options={"maxiter": _STEPS, "maxfun": 2 * _STEPS, "ftol": 1e-13, "gtol": 1e-9, "maxcor": 20},
             )
-            a = unit * np.expm1(run.x)
+            a = _without_dust(error, unit * np.expm1(run.x))
             held = (None, None) if held_out is None else (held_out(scale * shape), held_out(a))
             start = KernelStart(name, float(before), float(error(a)[0]), held[0], held[1], int(run.nit))
             tried.append((start, a))
@@ -385,6 +385,17 @@ def _search(
         b_var=b_var,
         starts=tuple(start for start, _ in tried),
     )
+
+
+def _without_dust(error: Callable[[FloatArray], ValueAndGradient], a: FloatArray) -> FloatArray:
+    """The smallest coefficients set to 0, as long as the error rises by less than 1e-7 of itself."""
+    limit = error(a)[0] * (1 + 1e-7)
+    for k in np.argsort(a):
+        rest = np.where(np.arange(len(a)) == k, 0.0, a)
+        if error(rest)[0] > limit:
+            break
+        a = rest
+    return a
 
 
 def _start_shapes(degree: int, sparse: int, seed: int) -> list[tuple[str, FloatArray]]:

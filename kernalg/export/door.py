@@ -1,4 +1,4 @@
-"""`export`: an activation, a Hermite series, a dual or a kernel as the text of another program."""
+"""`export`: a design, an activation, a Hermite series, a dual or a kernel as the text of another program."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sympy as sp
 from kernalg import __version__
 from kernalg.activation.activation import Activation
 from kernalg.activation.dual import Dual
+from kernalg.design.designed import Design
 from kernalg.errors import DomainError
 from kernalg.expansion.hermite_series import HermiteSeries
 from kernalg.export.function_texts import DIALECTS, FunctionText, function_text
@@ -45,10 +46,10 @@ def export(
 
     Parameters
     ----------
-    obj : Activation, HermiteSeries, Dual, Profile, or anything with a ``.profile()`` (a kernel)
-        A function of x gets its derivative too (almost everywhere; left out where kernalg knows none). A Hermite series
-        is summed by Clenshaw's recurrence, which is stable. A kernel is written on the sphere |x|^2 = d, as a function
-        of rho = x.x'/d.
+    obj : Design, Activation, HermiteSeries, Dual, Profile, or anything with a ``.profile()`` (a kernel)
+        Of a `Design`, its activation. A function of x gets its derivative too (almost everywhere; left out where no
+        formula of it is known). A Hermite series is summed by Clenshaw's recurrence, which is stable. A kernel is
+        written on the sphere |x|^2 = d, as a function of rho = x.x'/d.
     language : str
         ``python`` uses the standard library and single numbers, ``numpy`` arrays (and SciPy for erf and its kin), ``c``
         is C99 and needs math.h, ``torch`` has an ``nn.Module``, ``jax`` works under jit, vmap and grad, with the exact
@@ -57,7 +58,8 @@ def export(
         With it the text contains a whole one-hidden-layer network of this width in the NTK parameterization. It scales
         its inputs to |x|^2 = d itself, and says so.
     w_var, b_var, readout
-        Variances of the hidden layer (1 and 0 by default) and of the readout (the pair (1, 0)); with `width` only.
+        Variances of the hidden layer (1 and 0 by default) and of the readout (the pair (1, 0)); with `width` only. A
+        `Design` brings its own.
     name : str, optional
         What the function is called; ``phi``, ``kernel`` or ``dual`` by default.
 
@@ -88,6 +90,13 @@ def export(
     """
     if language not in LANGUAGES:
         raise DomainError(f"language = {language!r}: it is one of {', '.join(map(repr, LANGUAGES))}")
+    if isinstance(obj, Design):
+        if any(fact is not None for fact in (w_var, b_var, readout)):
+            raise DomainError("a Design knows its variances: give the width alone, or export its .neuron")
+        shape = obj.architecture
+        if width is not None:
+            w_var, b_var, readout = shape.w_var, shape.b_var, shape.readout
+        obj = obj.neuron
     layer = _layer(width, w_var, b_var, readout)
     if isinstance(obj, Activation | HermiteSeries):
         if language == "latex":
@@ -228,7 +237,7 @@ def _profile(obj: Any) -> Profile:
     found = obj if isinstance(obj, Profile) else obj.profile() if hasattr(obj, "profile") else None
     if not isinstance(found, Profile):
         raise DomainError(
-            f"export({obj!r}): an Activation, a HermiteSeries, a Dual, a Profile or a kernel is needed, not "
+            f"export({obj!r}): a Design, an Activation, a HermiteSeries, a Dual, a Profile or a kernel is needed, not "
             f"{type(obj).__name__}"
         )
     return found

@@ -14,6 +14,7 @@ from kernalg.design.kernel_search import (
     search_kernel,
     search_kernel_on_sphere,
 )
+from kernalg.design.of_kernel import design
 from kernalg.errors import DomainError
 
 
@@ -118,6 +119,18 @@ def test_a_bias_and_exact_coefficients_in_the_cosine():
     spectrum = ka.spectrum(found.kernel(), ka.Sphere(6), degree=3)
     curve = ka.learning_curve(spectrum, [0, 1, 1], n=30, ridge=found.ridge, noise=0.1)
     assert curve.test_mse[0] == pytest.approx(found.error_after, rel=1e-9)
+
+
+def test_a_bias_on_data_and_the_design_of_the_result():
+    rng = np.random.default_rng(3)
+    X = rows_on_sphere(rng.standard_normal((40, 4)))
+    y = X[:, 0] * X[:, 1] + X[:, 2] + 0.3 * rng.standard_normal(40)
+    found = search_kernel(X, y, degree=4, b_var="1/3", w_var=2, starts=1)
+    gram = np.polynomial.polynomial.polyval(X @ X.T / 4, [float(a) for a in found.coefficients])
+    assert ka.ridge_estimates(gram, y, found.ridge).loo == pytest.approx(found.error_after, rel=1e-9)
+    made = design(found.coefficients, kind="ntk", w_var=2, b_var="1/3")
+    achieved = made.kernel().profile().value("3/10", digits=25)
+    assert made.feasible and abs(achieved - found.kernel().profile().value("3/10", digits=25)) < 1e-24
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -15,6 +15,7 @@ import scipy.special
 import sympy as sp
 
 import kernalg as ka
+from kernalg.design.of_kernel import design
 from kernalg.errors import DomainError
 from kernalg.expansion.hermite_series import HermiteSeries
 from kernalg.export.door import LANGUAGES, export
@@ -160,6 +161,19 @@ def test_networks_agree_and_normalize_their_inputs(phi, tmp_path):
             data.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(3), *pointers, ctypes.c_double(net.gamma[1])
         )
         assert given == pytest.approx(value, rel=1e-12)
+
+
+def test_designs_bring_their_network(tmp_path):
+    made = design("exp(rho)", kind="ntk", w_var=2, b_var="1/4", readout=(2, "1/9"), degree=8)
+    module = imported(export(made, "numpy", width=5), tmp_path)
+    assert (module.SIGMA_W, module.SIGMA_B, module.SIGMA_V, module.SIGMA_C) == (2**0.5, 0.5, 2**0.5, 1 / 3)
+    assert np.allclose(module.phi(POINTS[3:9]), made.series(POINTS[3:9]), rtol=1e-13)
+    closed = design("exp(2*(rho-1))")
+    assert "1.4142135623730951*sin(1.4142135623730951*x + 0.7853981633974483)" in export(closed, "c")
+    with pytest.raises(DomainError, match="knows its variances"):
+        export(closed, "c", width=5, w_var=1)
+    with pytest.raises(DomainError, match="no activation has this kernel"):
+        export(design("rho - rho**3"), "c")
 
 
 def test_the_kernel_of_the_exported_network_is_the_designed_one(tmp_path):
