@@ -18,8 +18,8 @@ rows.
 
 Every seed draws the split and the parameters; within a seed the split is the same for all networks. The small test
 sets of wine and breast cancer take four and two times as many seeds. Printed are means and standard errors over the
-seeds, as Markdown. A designed network must reach 99 % on parity where the deep one stays below 40 %, and a mimic must be
-within 0.01 of the deep network's accuracy: otherwise the exit code is 1.
+seeds, as Markdown. A designed network must reach 99 % on parity where the deep one stays below 40 %, and a mimic must
+be within 0.01 of the deep network's accuracy: otherwise the exit code is 1.
 """
 
 from __future__ import annotations
