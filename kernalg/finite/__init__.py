@@ -1,0 +1,1 @@
+"""Networks of finite width: their functions, their tangent kernels, and their training."""
