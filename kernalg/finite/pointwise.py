@@ -7,6 +7,7 @@ in the arithmetic of the array, with every common subexpression of phi and phi' 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
@@ -145,7 +146,8 @@ def _operation(expr: sp.Expr, z: Array, shared: dict[sp.Expr, Any]) -> Any:
         return _walk(e, z, shared)
 
     if isinstance(expr, sp.Add | sp.Mul | sp.Max | sp.Min):
-        combine = {sp.Add: np.add, sp.Mul: np.multiply, sp.Max: np.maximum, sp.Min: np.minimum}[expr.func]
+        # Python's + and *: np.multiply of two constants would be a float64 that widens what it meets.
+        combine: Any = {sp.Add: operator.add, sp.Mul: operator.mul, sp.Max: np.maximum, sp.Min: np.minimum}[expr.func]
         result, *others = (of(e) for e in expr.args)
         for other in others:
             result = combine(result, other)

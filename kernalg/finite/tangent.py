@@ -101,12 +101,13 @@ def jacobian(network: FiniteNetwork, X: Any) -> FloatArray:
     For small networks: more than 2**27 entries are refused.
     """
     layers = network.astype(np.float64).layers
-    made = forward_pass(layers, network.rows(X).astype(np.float64))
-    rows, outputs, count = len(made.output), network.outputs, network.parameters().size
+    inputs = network.rows(X).astype(np.float64)
+    rows, outputs, count = len(inputs), network.outputs, network.parameters().size
     if rows * outputs * count > _JACOBIAN:
         raise DomainError(
             f"the Jacobian would have {rows} x {outputs} x {count} entries; tangent_kernel does without it"
         )
+    made = forward_pass(layers, inputs)
     result = np.empty((rows, outputs, count))
     for k in range(outputs):
         parts: list[Array] = []

@@ -78,12 +78,14 @@ class TrainingRun:
         return f - self.initial.forward(X) if self.centered else f
 
     def __repr__(self) -> str:
-        def last(name: str, form: str) -> list[str]:
-            values = [format(v[-1], form) for v in (getattr(self, "train_" + name), getattr(self, "test_" + name))]
-            return [] if values[0] == "nan" else [f"{name} " + " / ".join(v for v in values if v != "nan")]
-
-        figures = [*last("mse", ".4g"), *last("accuracy", ".1%")]
-        return f"<TrainingRun: {self.epoch[-1]} epochs, {self.seconds:.1f} s, train / test {', '.join(figures)}>"
+        columns = [
+            ("train mse", self.train_mse, ".4g"),
+            ("test mse", self.test_mse, ".4g"),
+            ("train accuracy", self.train_accuracy, ".1%"),
+            ("test accuracy", self.test_accuracy, ".1%"),
+        ]
+        figures = [f"{name} {format(column[-1], form)}" for name, column, form in columns if not math.isnan(column[-1])]
+        return f"<TrainingRun: {self.epoch[-1]} epochs, {self.seconds:.1f} s, {', '.join(figures)}>"
 
 
 @dataclass(frozen=True, slots=True)
