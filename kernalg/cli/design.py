@@ -129,7 +129,7 @@ def _question(arguments: argparse.Namespace) -> tuple[Any, str, str, Any]:
     given = [name for name, value in ways.items() if value is not None]
     if len(given) != 1:
         raise DomainError(
-            f"{' and '.join(given) or 'no kernel'} given: give a formula in rho, such as \"exp(2*(rho-1))\", or "
+            f'{" and ".join(given) or "no kernel"} given: give a formula in rho, such as "exp(2*(rho-1))", or '
             "--coefficients 1,0,1/2, or --network relu"
         )
     if arguments.network is None:
