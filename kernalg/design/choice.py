@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from kernalg.design.architecture import Architecture
 from kernalg.design.closed_forms import ClosedForm
-from kernalg.design.signs import SEARCHES, best_signs, signs_from
+from kernalg.design.signs import best_signs, parse_signs
 
+SEARCHES = {"least variance": "variance", "least growth": "growth"}
 _COMPARED = 40
 
 
@@ -22,7 +24,12 @@ class Choice:
     closed_form: ClosedForm | None
 
 
-def choose(asked: str | Sequence[int], magnitudes: tuple[sp.Expr, ...], forms: tuple[ClosedForm, ...]) -> Choice:
+def choose(
+    asked: str | Sequence[int],
+    magnitudes: tuple[sp.Expr, ...],
+    forms: tuple[ClosedForm, ...],
+    architecture: Architecture,
+) -> Choice:
     """The activation that was asked for.
 
     "auto" is the closed form that grows the least, or else all signs +. Asked for other signs, a closed form is taken
@@ -34,13 +41,17 @@ def choose(asked: str | Sequence[int], magnitudes: tuple[sp.Expr, ...], forms: t
             return Choice(tuple(mildest.sign_list(len(magnitudes))), mildest.signs, mildest)
         asked = "+"
     if isinstance(asked, str) and asked in SEARCHES:
-        found = best_signs(magnitudes, SEARCHES[asked])
-        return Choice(tuple(found.signs), found.pattern, None)
-    signs, pattern = signs_from(asked, magnitudes)
-    fitting = [form for form in forms if isinstance(asked, str) and _agree(form, asked)]
-    return Choice(tuple(signs), pattern, fitting[0] if fitting else None)
+        kind = "ntk" if architecture.counts_slopes else "nngp"
+        variances = (architecture.w_var, architecture.b_var, architecture.readout)
+        found = best_signs(magnitudes, SEARCHES[asked], 1, *variances, kind)
+        return Choice(found.signs, found.pattern or found.text, None)
+    signs = parse_signs(asked, magnitudes)
+    if not isinstance(asked, str):
+        return Choice(signs, "".join("0+-"[s] for s in signs), None)
+    return Choice(signs, asked, next((form for form in forms if _agree(form, asked)), None))
 
 
 def _agree(form: ClosedForm, pattern: str) -> bool:
-    wanted, _ = signs_from(pattern, (sp.S.One,) * _COMPARED)
-    return all(s == 0 or s == w for s, w in zip(form.sign_list(_COMPARED), wanted, strict=True))
+    """Whether a closed form has these signs wherever its coefficients are not 0."""
+    signs = form.sign_list(_COMPARED)
+    return tuple(signs) == parse_signs(pattern, signs)

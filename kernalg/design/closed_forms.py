@@ -108,7 +108,7 @@ class Family:
 
     @property
     def is_square_summable(self) -> bool:
-        """Whether the kernel is finite at rho = 1: at s = 1 its coefficients decay like k^(j - 3/2), with p k^(j + 1/2)."""
+        """Whether the kernel is finite at rho = 1. At s = 1, a_k decays like k^(j - 3/2), with p like k^(j + 1/2)."""
         if self.name == EXPONENTIAL or (1 - self.scale).is_positive:
             return True
         return bool(self.scale == 1 and self.name == ERROR_FUNCTION and self.order <= (0 if self.shift is None else -2))
@@ -163,8 +163,11 @@ class Family:
         return next(filter(None, signs)) if alternating else signs[-1]
 
     def _unoriented_sign(self, k: int, alternating: bool) -> int:
-        """Of the k-th Hermite coefficient of `_unoriented`: b_k of an integral of phi has the sign of phi's b_{k-1}, and
-        b_{k+2}/b_k that of -(k + j) when they alternate, of k + j when they do not."""
+        """Of the k-th Hermite coefficient of `_unoriented`.
+
+        b_k of an integral of phi has the sign of phi's b_{k-1}; b_{k+2}/b_k has that of -(k + j) when they alternate, of
+        k + j when they do not.
+        """
         way = -1 if alternating else 1
         sign = 1 if self.shift is None else _sign(k + self.shift)
         steps = (k if self.name == EXPONENTIAL else k + self.order - 1) // 2
@@ -172,15 +175,10 @@ class Family:
 
     def __str__(self) -> str:
         if self.name == EXPONENTIAL:
-            text = f"{'sinh' if self.parity else 'cosh'}({self.scale}*rho)"
+            text = f"exponential family, u = {self.scale}"
         else:
-            base = sp.asin(self.scale * rho) / (self.scale if self.name == ERROR_FUNCTION else 1)
-            if self.name == DAWSON:
-                base = base / (self.scale * sp.sqrt(1 - self.scale**2 * rho**2))
-            order = self.order - (self.name == DAWSON)
-            what = f"derivative {order} of " if order > 0 else f"integral {-order} of " if order < 0 else ""
-            text = f"{what}{base}"
-        return text if self.shift is None else f"(theta + {self.shift})^2 of {text}"
+            text = f"{self.name} family, s = {self.scale}, order {self.order}"
+        return text if self.shift is None else f"{text}, times k + {self.shift}".replace("+ -", "- ")
 
 
 def _sign(value: sp.Expr) -> int:
@@ -346,7 +344,7 @@ class Half:
         return [neat(self.amplitude * f) for f in self.family.squares(terms)]
 
     def __str__(self) -> str:
-        text = "" if self.family is None else f"{self.amplitude} times {self.family}"
+        text = "" if self.family is None else f"{self.family}, amplitude {self.amplitude}"
         if self.exceptions:
             some = ", ".join(f"a_{k} = {value}" for k, value in self.exceptions)
             text = f"{text}, except {some}" if text else some
@@ -470,7 +468,7 @@ _PERIODS = sorted(
 def _joined(even: sp.Expr, odd: sp.Expr) -> sp.Expr:
     """even + odd, where both are of a kind in the shorter form: an exponential, a phase, slopes on two sides."""
     both = even + odd
-    if even.has(sp.cosh) and odd.has(sp.sinh):
+    if both.has(sp.cosh) and both.has(sp.sinh):
         waves = sp.powsimp(sp.expand(both.replace(lambda e: isinstance(e, _HYPERBOLIC), lambda e: e.rewrite(sp.exp))))
         return min(both, waves, key=sp.count_ops)
     if even.has(sp.cos) and odd.has(sp.sin):

@@ -175,7 +175,7 @@ class Design:
         >>> import kernalg as ka
         >>> low, high = ka.design("exp(2*(rho-1))").radius_range(0.01)
         >>> round(low, 3), round(high, 3)
-        (0.995, 1.006)
+        (0.986, 1.014)
         """
         self._refuse_infeasible()
         return radius_range(self._at_radius, tolerance)
@@ -189,7 +189,7 @@ class Design:
         return self._closed_at_radius(radius, cosines)
 
     def _closed_at_radius(self, radius: float, cosines: FloatArray) -> FloatArray:
-        """The same by the engine's kernels: the slopes' part is NTK minus NNGP, and hidden weights have a share of it."""
+        """The same by the engine's kernels: slopes give NTK - NNGP, of which hidden weights have a share."""
         architecture = self.architecture
         w, b = float(architecture.w_var), float(architecture.b_var)
         square = float(radius**2)
@@ -318,10 +318,8 @@ def _row(target: Profile, made: Profile, cosine: str, digits: int) -> Row:
         values = [profile.ball(ball(at)) for profile in (target, made)]
         difference = abs(values[0] - values[1])
         size = abs(target.ball(arb(1)))
-        relative = difference / size
-        known = (
-            digits if difference.abs_upper() == 0 else max(0, int(-float((relative.abs_upper()).log() / arb(10).log())))
-        )
+        relative = (difference / size).abs_upper()
+        known = digits if relative == 0 else max(0, int(-float(relative.log() / arb(10).log())))
     return Row(
         "K",
         "kernel asked for",

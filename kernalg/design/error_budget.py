@@ -37,7 +37,7 @@ class ErrorBudget:
     proved : bool
         Whether both are proved; not if the signs of the coefficients beyond the degree are not.
     radius : pair of floats
-        Between these norms \\|x\\|/sqrt(d) of both inputs the kernel stays within `tolerance` of its value on the sphere.
+        Between these norms \\|x\\|/sqrt(d) of both inputs the kernel stays within `tolerance` of that on the sphere.
     tolerance : float
         Relative to K at equal inputs.
     """
@@ -53,7 +53,7 @@ class ErrorBudget:
         low, high = self.radius
         return (
             f"kernel {kind} {self.kernel:.2g}, activation {kind} {self.activation:.2g} (L2); within "
-            f"{100 * self.tolerance:g} % of K(1) for norms {low:.3g} to {high:.3g} times sqrt(d)"
+            f"{100 * self.tolerance:g} % of K(1) for norms {low:.5g} to {high:.5g} times sqrt(d)"
         )
 
 

@@ -1,8 +1,8 @@
 r"""Whether a network has the kernel, with the reason.
 
-A one-hidden-layer network has :math:`K=\sum a_k\rho^k` iff every :math:`b_k^2` that the a_k ask for is >= 0 (Schoenberg's
-condition; Simon, Anand, DeWeese 2022), rho being the correlation of the hidden pre-activations. One negative coefficient
-refutes. That all infinitely many are >= 0 is proved by
+A one-hidden-layer network has :math:`K=\sum a_k\rho^k` iff every :math:`b_k^2` that the a_k ask for is >= 0
+(Schoenberg's condition; Simon, Anand, DeWeese 2022), rho being the correlation of the hidden pre-activations. One
+negative coefficient refutes. That all infinitely many are >= 0 is proved by
 
 * looking at all of them (polynomials),
 * the form of the formula (`DotProductKernel.nonnegative`), after the bias has been put in,
@@ -95,8 +95,8 @@ def certificate_of(target: Target, architecture: Architecture) -> FeasibilityCer
         architecture.correlation,
         (),
         searched[-1],
-        f"the first {searched[-1]} coefficients of {_series_name(architecture)} are not negative, and no rule proves it "
-        "for all of them; the design is right up to the degree that is used",
+        f"the first {searched[-1]} coefficients of {_series_name(architecture)} are not negative, and no rule proves "
+        "it for all of them; the design is right up to the degree that is used",
     )
 
 
@@ -273,8 +273,8 @@ def _constant_refusal(architecture: Architecture, constant: sp.Expr) -> Feasibil
         architecture.correlation,
         ((0, constant),),
         1,
-        f"the constant coefficient is {constant}, and with trained='hidden' it is always 0: the gradients of the hidden "
-        "layer do not see the mean of the activation. Train the readout too",
+        f"the constant coefficient is {constant}, and with trained='hidden' it is always 0: the gradients of the "
+        "hidden layer do not see the mean of the activation. Train the readout too",
     )
 
 

@@ -59,8 +59,8 @@ def design(
         The parameters whose gradients the tangent kernel counts.
     signs : str or sequence of +1 and -1
         Signs of the Hermite coefficients, on which the kernel does not depend. "auto": those of the mildest closed form
-        if there is one, otherwise "+". A pattern such as "++--" repeats. "smallest variance" and "slowest growth" search
-        for the choice with the least noise at finite width, and the least growth.
+        if there is one, otherwise "+". A pattern such as "++--" repeats. "least variance" searches for the signs with
+        the least noise at finite width, "least growth" for those with the least E phi^4.
     degree : int, optional
         Degree of the polynomial where there is no closed form. By default the least that keeps the kernel within
         `tolerance` K(1), at most 60.
@@ -86,8 +86,10 @@ def design(
     >>> d = ka.design("(rho + rho**3)/2", kind="ntk")
     >>> d.coefficients, d.feasible
     ((0, 1/2, 0, sqrt(2)/4), True)
-    >>> ka.design("rho**3", b_var="1/10").certificate
-    infeasible: in its series in the hidden correlation rho, where the cosine is 11*rho/10 - 1/10, the coefficient of rho^0 is -1/1000, of rho^2 is -363/1000. The largest b_var that works with w_var = 1 is 0
+    >>> ka.design("rho - rho**3/10").certificate
+    infeasible: in its series in rho, the coefficient of rho^3 is -1/10
+    >>> ka.design("rho**3", b_var="1/10").certificate.negative
+    ((0, -1/1000), (2, -363/1000))
 
     Notes
     -----
@@ -102,7 +104,7 @@ def design(
     if real_number("tolerance", tolerance) <= 0:
         raise DomainError(f"tolerance={tolerance}: a positive number is needed")
     question = (
-        ("signs", signs if isinstance(signs, str) else [int(s) for s in signs]),
+        ("signs", signs if isinstance(signs, str) else list(signs)),
         ("degree", degree),
         ("tolerance", float(tolerance)),
         ("digits", check_digits(digits)),
@@ -118,7 +120,7 @@ def design(
 
     found = _expanded(target, architecture, certificate, degree, tolerance, digits, bool(forms))
     magnitudes = _magnitudes(target, architecture, found, digits)
-    chosen = choose(signs, magnitudes, forms)
+    chosen = choose(signs, magnitudes, forms, architecture)
     signed = tuple(-b if s < 0 else b for s, b in zip(chosen.signs, magnitudes, strict=True))
     return Design(
         target,

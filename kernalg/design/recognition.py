@@ -1,14 +1,14 @@
 r"""Which family a kernel belongs to, proved.
 
-Recognition goes by the ratios of exact Taylor coefficients, for even and odd indices apart: they give the family and its
-parameters (`kernalg.design.closed_forms`), the last of them the amplitude, and the first ones may be exceptions. Then
-the *identity* of the two formulas is proved, because equality of finitely many coefficients is no proof:
+Recognition goes by the ratios of exact Taylor coefficients, for even and odd indices apart: they give the family and
+its parameters (`kernalg.design.closed_forms`), the last of them the amplitude, and the first ones may be exceptions.
+Then the *identity* of the two formulas is proved, because equality of finitely many coefficients is no proof:
 `is_identically_zero`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import isqrt
 
@@ -27,7 +27,7 @@ MOST_TERMS_OF_A_COEFFICIENT = 60
 
 
 def closed_forms(sigma: sp.Expr, only_proved: bool = True) -> tuple[ClosedForm, ...]:
-    r"""Activations whose NNGP kernel at unit variance is the formula `sigma`, for all periodic signs that have a formula.
+    r"""Activations whose NNGP kernel at unit variance is the formula `sigma`, for all periodic signs with a formula.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def closed_forms(sigma: sp.Expr, only_proved: bool = True) -> tuple[ClosedForm, 
     ...     print(form.activation, form.signs, form.growth, sep="   ")
     exp(sqrt(2)*x - 2)   +   exp(sqrt(2)*z)
     sqrt(2)*sin(sqrt(2)*x + pi/4)   ++--   bounded
-    exp(-2)*sinh(sqrt(2)*x) + cos(sqrt(2)*x)   ++-+   exp(sqrt(2)*z)
-    exp(-2)*cosh(sqrt(2)*x) + sin(sqrt(2)*x)   +++-   exp(sqrt(2)*z)
+    sin(sqrt(2)*x) + exp(-2)*cosh(sqrt(2)*x)   +++-   exp(sqrt(2)*z)
+    cos(sqrt(2)*x) + exp(-2)*sinh(sqrt(2)*x)   ++-+   exp(sqrt(2)*z)
     """
     sigma = _checked(sigma)
     if sigma.is_polynomial(rho):
@@ -121,7 +121,7 @@ def _of_polynomial(polynomial: sp.Poly) -> tuple[ClosedForm, ...]:
     halves = []
     for parity in (0, 1):
         terms = sorted((k, a) for (k,), a in polynomial.terms() if k % 2 == parity and a != 0)
-        if any(a.is_negative for _, a in terms):
+        if any(_number_sign(a) < 0 for _, a in terms):
             return ()
         halves.append(Half(parity, exceptions=tuple(terms)))
     return table.variants(halves[0], halves[1], proved=True)
@@ -194,7 +194,7 @@ def _chain(parity: int, s: sp.Expr, order: Fraction, shift: sp.Expr | None) -> I
         yield Family(table.DAWSON, parity, s, j, shift)
 
 
-def _solved(rows: list[list[Fraction]], right: list[Fraction]) -> list[Fraction] | None:
+def _solved(rows: Sequence[Sequence[Fraction | int]], right: Sequence[Fraction | int]) -> list[Fraction] | None:
     """The solution of a small rational system, None when it is singular."""
     m = [[Fraction(v) for v in row] + [Fraction(b)] for row, b in zip(rows, right, strict=True)]
     n = len(m)

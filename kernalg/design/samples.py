@@ -9,8 +9,8 @@ squares or a linear program finds one), or a *Farkas certificate* exists (or the
 .. math:: \sum_j\mu_j\rho_j^k\ge0\ \text{ for every }k\ge0,\qquad \sum_j\mu_jK_j+\sum_j\tau_j|\mu_j|<0,
 
 for the first makes :math:`\sum_j\mu_jK(\rho_j)\ge0` for every kernel of the cone. The weights come from floating-point
-programs, the inequalities are then proved in ball arithmetic: k by k up to some degree, on intervals of real k (the even
-and the odd k apart) beyond it, and by the largest :math:`|\rho_j|` in the end, which outgrows all others.
+programs, the inequalities are then proved in ball arithmetic: k by k up to some degree, on intervals of real k (even and
+odd k apart) beyond it, and by the largest :math:`|\rho_j|` in the end, which outgrows all others.
 
 References: Schoenberg 1942; Rockafellar, *Convex Analysis* (1970), section 22 (Farkas); Lawson & Hanson, *Solving Least
 Squares Problems* (1974), chapter 23.
@@ -116,7 +116,7 @@ class SampledKernel:
 
     @property
     def coarse(self) -> bool:
-        """Whether the samples leave more than 1 % of the largest value (and than their noise does) open between them."""
+        """Whether more than 1 % of the largest value (and more than the noise) is left open between the samples."""
         return bool(self.ambiguity > max(_COARSE * (np.abs(self.values).max() or 1.0), 4 * self.tolerance.max()))
 
     def __str__(self) -> str:
@@ -127,8 +127,8 @@ class SampledKernel:
             )
         if self.feasible is None:
             return (
-                f"undecided: the nearest kernel found misses the {count} by {self.residual:.3g}, and no certificate was "
-                "proved; more accurate values, or a larger tolerance, would decide"
+                f"undecided: the nearest kernel found misses the {count} by {self.residual:.3g}, and no certificate "
+                "was proved; more accurate values, or a larger tolerance, would decide"
             )
         text = f"feasible: a kernel passes within {self.residual:.3g} of the {count}"
         if not self.coarse:
@@ -232,8 +232,8 @@ def _correlations(t: FloatArray, w: sp.Expr, b: sp.Expr) -> list[Any]:
         weight, bias = (fmpq(int(v.p), int(v.q)) for v in (w / (w + b), b / (w + b)))
         return [fmpq(*float(c).as_integer_ratio()) * weight + bias for c in t]
     with precision(_BITS):
-        weight, bias = ball(w / (w + b)), ball(b / (w + b))
-        known = {c: arb(1) if c == 1 else arb(c) * weight + bias for c in map(float, t)}
+        scale, shift = ball(w / (w + b)), ball(b / (w + b))
+        known = {c: arb(1) if c == 1 else arb(c) * scale + shift for c in map(float, t)}
     return [known[float(c)] for c in t]
 
 
@@ -421,14 +421,14 @@ def _float(r: Any) -> float:
     return int(r.p) / int(r.q) if isinstance(r, fmpq) else float(r)
 
 
-def negative_moments(mu: list[arb], rho: list[Any]) -> list[int]:
+def negative_moments(mu: list[arb], points: list[Any]) -> list[int]:
     """Some k at which sum mu_j rho_j^k >= 0 is not proved; none if it holds for every k >= 0."""
-    first = max(rho, key=lambda r: abs(_float(r)))
+    first = max(points, key=lambda r: abs(_float(r)))
     if first == 0:
         return [] if sum(mu, arb(0)) >= 0 else [0]
     top = abs(first)
-    leading = [r is first or bool(abs(r) == top) for r in rho]
-    ratios = [arb(-1 if r < 0 else 1) if one else arb(r / top) for r, one in zip(rho, leading, strict=True)]
+    leading = [r is first or bool(abs(r) == top) for r in points]
+    ratios = [arb(-1 if r < 0 else 1) if one else arb(r / top) for r, one in zip(points, leading, strict=True)]
     if not all(one or abs(r) < 1 for r, one in zip(ratios, leading, strict=True)):
         return [_ONE_BY_ONE]  # balls that overlap: which is the largest is open
     violated, terms = [], list(mu)
@@ -448,13 +448,13 @@ def negative_moments(mu: list[arb], rho: list[Any]) -> list[int]:
 def _negative_beyond(weights: list[arb], sizes: list[arb], parity: int) -> list[int]:
     """The same for sum weights_j sizes_j^k over real k >= _ONE_BY_ONE, the largest size being 1.
 
-    On [low, high] it is at least the positive terms at `high` plus the negative ones at `low`. Once the weight at size 1
-    exceeds all others together, it is positive for good.
+    On [low, high] it is at least the positive terms at `high` plus the negative ones at `low`. Once the weight at size
+    1 exceeds all others together, it is positive for good.
     """
     leader = sum((m for m, s in zip(weights, sizes, strict=True) if s == 1), arb(0))
     if not leader > 0:
         return [_ONE_BY_ONE + parity]
-    others = [(m, s.log()) for m, s in zip(weights, sizes, strict=True) if not s == 1 and s > 0]
+    others = [(m, s.log()) for m, s in zip(weights, sizes, strict=True) if s < 1 and s > 0]
 
     def parts(k: int) -> tuple[arb, arb]:
         terms = [m * (log * k).exp() for m, log in others]
@@ -511,7 +511,7 @@ class TaylorEstimate:
 def read_callable(
     f: Callable[[Any], Any], w_var: Any = 1, b_var: Any = 0, tolerance: Any = None, points: int = 65
 ) -> sp.Expr | TaylorEstimate | SampledKernel:
-    """What a function of the cosine is: a formula if it takes symbols, Taylor coefficients if it is analytic, or samples.
+    """A function of the cosine as a formula if it takes symbols, by Taylor coefficients if analytic, or by samples.
 
     Parameters
     ----------

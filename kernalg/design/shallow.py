@@ -33,7 +33,7 @@ def shallow(net: Network, kind: str = "ntk", **options: Any) -> Design:
     >>> deep = ka.mlp("relu", depth=4, w_var=2, b_var="1/100")
     >>> d = ka.shallow(deep, degree=200)
     >>> d.coefficients[:2]
-    (1.21438513037018085245361430090, 0.665631081861496844518566113431)
+    (1.21438513037018085245361430099, 0.665631081861496844518566113414)
     >>> d.degree_for(0.5)
     27
     >>> parameter_count(deep, inputs=784, width=1024), parameter_count(d.network, inputs=784, width=1024)

@@ -21,7 +21,6 @@ from kernalg.network.layers import Dense
 from kernalg.network.profile import Profile
 from kernalg.symbols import rho
 
-
 _LONGEST = 150  # operations of a formula that is expanded exactly; longer ones, of deep compositions, go by balls
 
 

@@ -6,8 +6,8 @@ A series is kept as
 .. math:: \sum_m m\,r_m(t),\qquad m\text{ constants (such as }\pi^{-1}, \sqrt3, e^{-2}),\quad r_m\in\mathbb Q[t],
 
 so that what is rational stays rational and costs what rational arithmetic costs. Constant terms are split off before a
-function is applied, :math:`e^p=e^{p_0}e^{p-p_0}`, :math:`p^a=p_0^a(1+u)^a` with :math:`u=p/p_0-1`; then the function is a
-power series in u, or the integral of its derivative: :math:`f(p)=f(p_0)+\int f'(p)\,p'`.
+function is applied, :math:`e^p=e^{p_0}e^{p-p_0}`, :math:`p^a=p_0^a(1+u)^a` with :math:`u=p/p_0-1`; then the function is
+a power series in u, or the integral of its derivative: :math:`f(p)=f(p_0)+\int f'(p)\,p'`.
 
 Series may start at a negative power, so quotients like sinh(t)/t need no special care. A root of the variable makes
 :math:`t=s^q` the new variable, and the result has a Taylor series if the powers of s that are left are powers of
@@ -241,8 +241,9 @@ class _Constants:
             return False  # a product of numbers that are not 0, by the rules of SymPy's own products
         with precision(_BITS):
             balls = [self._ball(m) for m in combination]
-            if all(b is not None for b in balls):
-                total = sum((b * arb(r) for b, r in zip(balls, combination.values(), strict=True)), arb(0))
+            known = [b for b in balls if b is not None]
+            if len(known) == len(balls):
+                total = sum((b * arb(r) for b, r in zip(known, combination.values(), strict=True)), arb(0))
                 if total.is_finite() and not total.contains(0):
                     return False
         value = _expr(combination)
@@ -366,8 +367,8 @@ class _Walk:
                 parts[monomial] = parts[monomial] + product if monomial in parts else product
         if self.work > MOST_PRODUCTS or len(parts) > MOST_CONSTANTS:
             raise NoClosedForm(
-                f"the exact Taylor coefficients of {_short(self.frame.formula)} up to degree {self.frame.terms - 1} are "
-                "sums of too many constants to be of use; take fewer terms, or certified numbers"
+                f"the exact Taylor coefficients of {_short(self.frame.formula)} up to degree {self.frame.terms - 1} "
+                "are sums of too many constants to be of use; take fewer terms, or certified numbers"
             )
         return _Series({m: r for m, r in parts.items() if r != 0}, a.shift + b.shift, length)
 
@@ -421,7 +422,7 @@ class _Walk:
 
     def integral(self, a: _Series, node: Any) -> _Series:
         pole = -1 - a.shift
-        if 0 <= pole and not self.constants.is_zero(a.coefficient(pole)):
+        if pole >= 0 and not self.constants.is_zero(a.coefficient(pole)):
             raise _Obstacle(node, "it has a logarithm")
         parts = {
             m: fmpq_poly([c / (a.shift + k + 1) if k != pole else 0 for k, c in enumerate(r.coeffs())])
