@@ -74,7 +74,7 @@ examples:
         default="auto",
         metavar="S",
         help='of the Hermite coefficients, on which the kernel does not depend: auto, a pattern such as "++--", '
-        '"smallest variance" or "slowest growth" (default: auto, the mildest closed form or +)',
+        '"least variance" or "least growth" (default: auto, the mildest closed form or +)',
     )
     answer.add_argument(
         "--degree", type=int, metavar="M", help="of the polynomial (default: what the tolerance asks for, at most 60)"
