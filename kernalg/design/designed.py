@@ -29,6 +29,7 @@ from kernalg.design.target import Target
 from kernalg.enclosure.balls import ball, bits_for, certain_digits, check_digits, precision
 from kernalg.errors import DomainError
 from kernalg.expansion.hermite_series import HermiteSeries
+from kernalg.finite.empirical import TailReport, tail_report
 from kernalg.formula import from_json, read_object, to_json
 from kernalg.network.dot_product import DotProductKernel, dot_product_kernel
 from kernalg.network.kernel import Kernel
@@ -37,6 +38,7 @@ from kernalg.network.network import Network, serial
 from kernalg.network.profile import Profile
 from kernalg.symbols import x
 
+Question = dict[str, Any]
 MOST_ENGINE_DEGREE = 60
 _CHECKED_COSINES = ("1", "-1", "0", "1/2", "-1/2", "9/10", "-1/3")
 _SHOWN = 6
@@ -66,8 +68,8 @@ class Design:
         The one that was chosen; None if the activation is the polynomial of degree M.
     complete : bool
         Whether the polynomial is the whole answer, nothing cut off.
-    question : tuple of pairs
-        What `design` was asked, to be written as JSON.
+    question : dict
+        What `design` was asked: signs, degree, tolerance, digits.
     """
 
     target: Target
@@ -79,7 +81,7 @@ class Design:
     closed_forms: tuple[ClosedForm, ...]
     closed_form: ClosedForm | None
     complete: bool
-    question: tuple[tuple[str, Any], ...]
+    question: Question
 
     @property
     def feasible(self) -> bool | None:
@@ -114,6 +116,25 @@ class Design:
     def __call__(self, values: Any) -> FloatArray:
         """phi at each entry of an array, in float64."""
         return np.asarray(self.series(values) if self.closed_form is None else self.activation(values))
+
+    @property
+    def neuron(self) -> Activation | HermiteSeries:
+        """The activation as functions of arrays take it: the closed form, or the Hermite series (stable everywhere)."""
+        return self.series if self.closed_form is None else self.activation
+
+    @cached_property
+    def tails(self) -> TailReport:
+        """How a finite width fluctuates, and whether a simulation's own error bars can be believed.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> [ka.design("exp(2*(rho-1))", kind="ntk", signs=s).tails.heavy for s in ("+", "++--")]
+        [True, False]
+        """
+        shape = self.architecture
+        kind = "ntk" if shape.counts_slopes else "nngp"
+        return tail_report(self.neuron, shape.w_var, shape.b_var, shape.readout, kind)
 
     @cached_property
     def network(self) -> Network:
@@ -163,7 +184,7 @@ class Design:
 
     @property
     def _digits(self) -> int:
-        return int(dict(self.question)["digits"])
+        return int(self.question["digits"])
 
     def radius_range(self, tolerance: float = RADIUS_TOLERANCE) -> tuple[float, float]:
         """Norms \\|x\\|/sqrt(d) of both inputs between which the kernel stays within tolerance K(1) of that at norm 1.
@@ -233,7 +254,7 @@ class Design:
         --------
         >>> import kernalg as ka
         >>> ka.design("exp(2*(rho-1))", kind="ntk").degree_for(1e-10)
-        17
+        16
         """
         self._refuse_infeasible()
         if real_number("error", error) <= 0:
@@ -263,7 +284,6 @@ class Design:
 
     def to_json(self) -> str:
         """The question, which `from_json` answers again."""
-        question = dict(self.question)
         if isinstance(self.target.kernel, Profile):
             raise DomainError("a design for a bare profile has no JSON: design for a formula or a network's kernel")
         architecture = self.architecture
@@ -275,7 +295,7 @@ class Design:
                 "kind": architecture.kind,
                 "trained": architecture.trained,
                 "variances": [to_json(v) for v in numbers],
-                **question,
+                **self.question,
             }
         )
 
@@ -286,6 +306,8 @@ class Design:
             if self.closed_form is None and not self.complete:
                 bound = "at most" if self.feasible else "about"
                 lines.append(f"  cut off after degree {self.degree}: kernel error {bound} {self._cut_off:.2g}")
+            if self.tails.heavy:
+                lines.append(f"  {self.tails.reason}")
         return "\n".join(lines)
 
     def _described(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import sympy as sp
 from flint import arb
+from numpy.typing import ArrayLike
 
 from kernalg.checks import real_number, whole_number
 from kernalg.design.architecture import Architecture
@@ -17,7 +18,9 @@ from kernalg.design.closed_forms import ClosedForm
 from kernalg.design.coefficients import Coefficients, ball_coefficients, coefficients, smallest_degree, sum_at_one
 from kernalg.design.designed import MOST_ENGINE_DEGREE, Design
 from kernalg.design.feasibility import FeasibilityCertificate, certificate_of, rounding_bounds
+from kernalg.design.of_numbers import design_of_estimate, design_of_samples
 from kernalg.design.recognition import closed_forms, nngp_of_ntk
+from kernalg.design.samples import SampledKernel, TaylorEstimate, read_callable
 from kernalg.design.target import Target, target_of
 from kernalg.enclosure.balls import ball, bits_for, check_digits, precision, to_float
 from kernalg.errors import DomainError
@@ -40,14 +43,16 @@ def design(
     degree: int | None = None,
     tolerance: float = 1e-6,
     digits: int = 30,
+    cosines: ArrayLike | None = None,
+    standard_errors: ArrayLike | None = None,
 ) -> Design:
     r"""The activation of a one-hidden-layer network with a given kernel on the sphere \|x\|^2 = d.
 
     Parameters
     ----------
-    kernel : str, sympy.Expr, Kernel, DotProductKernel, or sequence of numbers
+    kernel : str, sympy.Expr, Kernel, DotProductKernel, sequence of numbers, or callable
         A formula in rho, which here is the cosine x.x'/d; the kernel of any network; Taylor coefficients a_0, a_1, … in
-        the cosine.
+        the cosine; a function of the cosine; values of the kernel, with `cosines`.
     kind : {"nngp", "ntk"}, optional
         Which kernel of the one-hidden-layer network it shall be. By default what a network's kernel is itself, "nngp"
         for a formula.
@@ -67,6 +72,11 @@ def design(
     tolerance : float
     digits : int
         Certified digits of coefficients that are not exact.
+    cosines : array_like, optional
+        Where `kernel` lists values: the kernel of non-negative coefficients nearest to them is designed for, or the
+        certificate proves that none passes through them.
+    standard_errors : array_like, optional
+        Of these values; without them they are taken to be good to 1e-9.
 
     Returns
     -------
@@ -95,20 +105,29 @@ def design(
     -----
     Simon, Anand, DeWeese, *Reverse engineering the neural tangent kernel* (ICML 2022).
     """
-    target = target_of(kernel)
     if kind is None:
-        kind = target.kernel.kind if isinstance(target.kernel, Kernel) else "nngp"
+        kind = kernel.kind if isinstance(kernel, Kernel) else "nngp"
     architecture = Architecture(kind, w_var, b_var, readout, trained)
     if degree is not None and whole_number("degree", degree, 0) > _MOST_DEGREE:
         raise DomainError(f"degree={degree}: at most {_MOST_DEGREE}")
     if real_number("tolerance", tolerance) <= 0:
         raise DomainError(f"tolerance={tolerance}: a positive number is needed")
-    question = (
-        ("signs", signs if isinstance(signs, str) else list(signs)),
-        ("degree", degree),
-        ("tolerance", float(tolerance)),
-        ("digits", check_digits(digits)),
-    )
+    question = {
+        "signs": signs if isinstance(signs, str) else list(signs),
+        "degree": degree,
+        "tolerance": float(tolerance),
+        "digits": check_digits(digits),
+    }
+    if cosines is not None:
+        return design_of_samples(kernel, cosines, architecture, question, standard_errors)
+    if _is_function(kernel):
+        read = read_callable(kernel, architecture.w_var, architecture.b_var)
+        if isinstance(read, SampledKernel):
+            return design_of_samples(read.values, read.cosines, architecture, question)
+        if isinstance(read, TaylorEstimate):
+            return design_of_estimate(read, architecture, question)
+        kernel = read
+    target = target_of(kernel)
     certificate = certificate_of(target, architecture)
     forms: tuple[ClosedForm, ...] = ()
     if certificate.feasible is not False:
@@ -134,6 +153,11 @@ def design(
         found.complete,
         question,
     )
+
+
+def _is_function(kernel: Any) -> bool:
+    """Whether this is a plain function of the cosine. (Kernels are callable too, on rows.)"""
+    return callable(kernel) and not isinstance(kernel, sp.Basic) and not hasattr(kernel, "profile")
 
 
 def _closed_forms(target: Target, architecture: Architecture) -> tuple[ClosedForm, ...]:

@@ -36,8 +36,8 @@ def shallow(net: Network, kind: str = "ntk", **options: Any) -> Design:
     (1.21438513037018085245361430099, 0.665631081861496844518566113414)
     >>> d.degree_for(0.5)
     27
-    >>> parameter_count(deep, inputs=784, width=1024), parameter_count(d.network, inputs=784, width=1024)
-    (3952640, 803840)
+    >>> ka.parameter_count(deep, inputs=784, width=1024), ka.parameter_count(d, inputs=784, width=1024)
+    (3953664, 803840)
     """
     if not isinstance(net, Network):
         raise DomainError(f"shallow({net!r}): give a network, as mlp('relu', depth=4) makes it")
@@ -46,8 +46,8 @@ def shallow(net: Network, kind: str = "ntk", **options: Any) -> Design:
     return design(net.ntk if kind == "ntk" else net.nngp, kind, **options)
 
 
-def parameter_count(net: Network, inputs: int, width: int, outputs: int = 1) -> int:
-    """Weights and biases of a network of this width; layers of bias variance 0 have no biases.
+def parameter_count(net: Network | Design, inputs: int, width: int, outputs: int = 1) -> int:
+    """Weights and biases of a network of this width, or of a designed one; a bias variance of 0 means no biases.
 
     Examples
     --------
@@ -56,7 +56,11 @@ def parameter_count(net: Network, inputs: int, width: int, outputs: int = 1) -> 
     11300
     """
     d, n, m = (whole_number(name, v, 1) for name, v in (("inputs", inputs), ("width", width), ("outputs", outputs)))
-    dense = [layer for layer in net.layers if isinstance(layer, Dense)]
+    if isinstance(net, Design):
+        shape = net.architecture
+        dense = [Dense(shape.w_var, shape.b_var), Dense(*shape.readout)]
+    else:
+        dense = [layer for layer in net.layers if isinstance(layer, Dense)]
     sizes = [d, *[n] * (len(dense) - 1), m]
     return sum(
         above * (below + (layer.b_var != 0)) for layer, below, above in zip(dense, sizes[:-1], sizes[1:], strict=True)

@@ -21,6 +21,7 @@ from kernalg.network.layers import Dense
 from kernalg.network.profile import Profile
 from kernalg.symbols import rho
 
+_MANY = 8
 _LONGEST = 150  # operations of a formula that is expanded exactly; longer ones, of deep compositions, go by balls
 
 
@@ -37,16 +38,20 @@ class Target:
         In `kernalg.rho`, the cosine; None where the formula is long (deep networks).
     rounding : tuple of Fractions or None
         How far every Taylor coefficient may be off that was given as a float.
+    origin : str
+        What the kernel was known by, if not by the formula.
     """
 
     kernel: Kernel | DotProductKernel | Profile
     profile: Profile
     formula: sp.Expr | None
     rounding: tuple[Fraction, ...] | None = None
+    origin: str = ""
 
     @property
     def name(self) -> str:
-        return repr(self.kernel).strip("<>")
+        """What messages call it."""
+        return self.origin or repr(self.kernel).strip("<>")
 
     @property
     def polynomial(self) -> sp.Poly | None:
@@ -101,7 +106,8 @@ def _of_coefficients(given: Any) -> Target:
         raise DomainError(f"the coefficient {symbolic[0]} contains symbols; put numbers in")
     formula = sp.Add(*[a * rho**k for k, a in enumerate(coefficients)])
     target = _read(formula)
-    return Target(target.kernel, target.profile, formula, _rounding(given))
+    origin = f"{len(given)} Taylor coefficients" if len(given) > _MANY else ""
+    return Target(target.kernel, target.profile, formula, _rounding(given), origin)
 
 
 def _rounding(given: Any) -> tuple[Fraction, ...] | None:
