@@ -33,7 +33,8 @@ sphere |x|^2 = d is the one you give: whether there is one, with the reason; its
 phi(sqrt(q) z) = sum b_k h_k(z), h_k = He_k/sqrt(k!), q = w_var + b_var; closed forms; what is lost by the degree.
 
 KERNEL is a formula in rho, the cosine x.x'/d of two inputs. In its place there may be Taylor coefficients
-(--coefficients), or a deep network (--network), whose kernel one hidden layer can always have.
+(--coefficients), a deep network (--network), whose kernel one hidden layer can always have, or measured values
+(--samples).
 
 Exit status {INFEASIBLE}: no network has this kernel; the reason is printed, and no file is written.
 
@@ -56,10 +57,15 @@ examples:
     )
     asked.add_argument("--network-b-var", metavar="V", help=f"its bias variance (default: {_NETWORK['network_b_var']})")
     asked.add_argument(
+        "--samples",
+        metavar="FILE",
+        help="text with a line for each value: cosine, kernel and, if it is noisy, its standard error",
+    )
+    asked.add_argument(
         "--kind",
         choices=_KINDS,
-        help="which kernel of the designed network it shall be, and of the network given (default: nngp for formulas "
-        "and coefficients, ntk for networks)",
+        help="which kernel of the designed network it shall be, and of the network given (default: ntk for networks, "
+        "nngp otherwise)",
     )
     layers = parser.add_argument_group("the designed network")
     layers.add_argument("--w-var", default="1", metavar="V", help="variance of the hidden weights (default: 1)")
@@ -94,6 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_outputs(arguments)
     kernel, kind, words, net = _question(arguments)
+    samples = {} if arguments.samples is None else _samples(arguments.samples)
+    kernel = samples.pop("values", kernel)
     with waiting("designing the activation", arguments.progress):
         d = design(
             kernel,
@@ -106,6 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
             degree=arguments.degree,
             tolerance=arguments.tolerance,
             digits=arguments.digits,
+            **samples,
         )
     if d.feasible is False:
         taken = any(getattr(arguments, form) == "-" for form in ("csv", "json", "png"))
@@ -125,12 +134,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _question(arguments: argparse.Namespace) -> tuple[Any, str, str, Any]:
     """The kernel that was asked for, which kernel it shall be, what it is in words, and the network it is of."""
-    ways = {"KERNEL": arguments.kernel, "--coefficients": arguments.coefficients, "--network": arguments.network}
+    ways = {"KERNEL": arguments.kernel} | {
+        f"--{name}": getattr(arguments, name) for name in ("coefficients", "network", "samples")
+    }
     given = [name for name, value in ways.items() if value is not None]
     if len(given) != 1:
         raise DomainError(
             f'{" and ".join(given) or "no kernel"} given: give a formula in rho, such as "exp(2*(rho-1))", or '
-            "--coefficients 1,0,1/2, or --network relu"
+            "--coefficients 1,0,1/2, or --network relu, or --samples FILE"
         )
     if arguments.network is None:
         for name in (*_NETWORK, "inputs", "width"):
@@ -139,6 +150,8 @@ def _question(arguments: argparse.Namespace) -> tuple[Any, str, str, Any]:
         if arguments.coefficients is not None:
             words = f"the kernel with the Taylor coefficients {arguments.coefficients}"
             return _numbers(arguments.coefficients), arguments.kind or "nngp", words, None
+        if arguments.samples is not None:
+            return None, arguments.kind or "nngp", f"the kernel sampled in {arguments.samples}", None
         return arguments.kernel, arguments.kind or "nngp", f"the kernel {arguments.kernel}", None
     from kernalg.network.network import mlp
 
@@ -158,6 +171,36 @@ def _numbers(text: str) -> list[Any]:
     return [exact_number(item.strip(), f"--coefficients, a_{k}") for k, item in enumerate(text.split(","))]
 
 
+def _samples(name: str) -> dict[str, list[float]]:
+    """Cosines, values and, if there is a third column, standard errors."""
+    from pathlib import Path
+
+    try:
+        lines = Path(name).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DomainError(f"--samples {name} cannot be read ({error}); give a file of text") from error
+    rows: list[list[float]] = []
+    for number, line in enumerate(lines, start=1):
+        cells = line.split("#")[0].replace(",", " ").replace(";", " ").split()
+        try:
+            row = [float(cell) for cell in cells]
+        except ValueError:
+            if rows:
+                raise DomainError(f"--samples {name}, line {number}: {line!r} does not consist of numbers") from None
+            continue  # a header
+        if row:
+            rows.append(row)
+        if row and (len(row) not in (2, 3) or len(row) != len(rows[0])):
+            raise DomainError(
+                f"--samples {name}, line {number}: {len(row)} numbers; every line has a cosine, a value and, if any "
+                "line does, a standard error"
+            )
+    if not rows:
+        raise DomainError(f"--samples {name} holds no numbers; write a line for each value: cosine, kernel")
+    names = ("cosines", "values", "standard_errors")
+    return {key: list(column) for key, column in zip(names, zip(*rows, strict=True), strict=False)}
+
+
 def _readout(text: str) -> tuple[str, str]:
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 2:
@@ -167,22 +210,17 @@ def _readout(text: str) -> tuple[str, str]:
 
 def _warnings(d: Design) -> list[str]:
     """What a user of the activation should know before anything else."""
-    from kernalg.finite.empirical import tail_report
-
     found = []
     if d.feasible is None:
         found.append(d.certificate.reason)
-    asked = float(dict(d.question)["tolerance"]) * float(d.target.profile.value(1, 15))
-    if d.closed_form is None and not d.complete and d.error.kernel > asked:
+    asked = d.question["tolerance"] * float(d.target.profile.value(1, 15))
+    if d.question["degree"] is None and d.closed_form is None and not d.complete and d.error.kernel > asked:
         found.append(
             f"the polynomial of degree {d.degree} misses the kernel by up to {d.error.kernel:.2g}, and a relative "
-            f"tolerance of {dict(d.question)['tolerance']:g} was asked for; give --degree, or --tolerance"
+            f"tolerance of {d.question['tolerance']:g} was asked for; give --degree, or --tolerance"
         )
-    phi = d.series if d.closed_form is None else d.activation
-    architecture = d.architecture
-    tails = tail_report(phi, architecture.w_var, architecture.b_var, architecture.readout, architecture.kind)
-    if tails.heavy:
-        found.append(f"{tails.reason} (--signs)")
+    if d.tails.heavy:
+        found.append(f"{d.tails.reason} (--signs)")
     return found
 
 
