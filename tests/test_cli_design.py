@@ -16,7 +16,7 @@ from kernalg.design.designed import Design
 _SQUARED = "rho**2"
 
 
-def run(capsys, *arguments: str) -> tuple[int, str, str]:
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     status = cli.main(["design", *arguments, "--no-progress"])
     told = capsys.readouterr()
     return status, told.out, told.err
