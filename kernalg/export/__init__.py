@@ -1,0 +1,1 @@
+"""Formulas as text for other programs: LaTeX, Python, NumPy, C, PyTorch, JAX."""
