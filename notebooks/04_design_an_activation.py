@@ -31,6 +31,7 @@ from kernalg.design.families import relu_cosine
 from kernalg.design.nonnegative_fit import fit_nonnegative
 from kernalg.design.parametric_fit import fit_activation
 from kernalg.expansion.hermite_series import HermiteSeries
+from kernalg.export.door import export
 from kernalg.finite.empirical import empirical_ntk
 from kernalg.finite.learning_rate import largest_stable_learning_rate
 from kernalg.finite.network import finite_network
@@ -310,9 +311,8 @@ with plt.rc_context(plot.STYLE):
     for data, ax in zip(loaders, panels, strict=True):
         for name, (color, line) in zip(networks, styles, strict=True):
             curves = np.array([run.test_mse for run in runs[data, name]])
-            epoch, mean = runs[data, name][0].epoch, curves.mean(axis=0)
+            epoch, mean = 1 + runs[data, name][0].epoch, curves.mean(axis=0)
             scatter = curves.std(axis=0, ddof=1) / seeds**0.5
-            epoch = epoch + 1
             ax.fill_between(epoch, mean - scatter, mean + scatter, color=color, alpha=0.2, linewidth=0)
             ax.plot(epoch, mean, color=color, linestyle=line, label=name)
         ax.set(xscale="log", yscale="log", xlabel="epochs + 1", ylabel="test error", title=data)
@@ -357,6 +357,17 @@ with plt.rc_context(plot.STYLE):
     ax.legend(loc="lower right")
 
 # %% [markdown]
+# ## Take it with you
+#
+# A designed activation is a few lines of source text, in Python, NumPy, C, PyTorch or JAX; with a width it is the whole
+# network, which scales its inputs to $|x|^2=d$ itself. On the command line:
+# `kernalg design "exp(2*(rho-1))" --export torch`.
+
+# %%
+print(export(parity, "torch"))
+print(export(parity, "c"))
+
+# %% [markdown]
 # ## What must hold
 #
 # The notebook is also a test.
@@ -374,6 +385,7 @@ assert mimic.interior_rms_error < 0.056 and mimic.interior_max_error < 0.131
 for data in loaders:
     assert abs(accuracy[data, "mimic"].mean() - accuracy[data, "4 ReLU layers"].mean()) < 0.02
 assert str(parity.activation.expr) == "sin(6*x)/2"
+assert "0.5*torch.sin(6*x)" in export(parity, "torch")
 assert all(run.test_accuracy[-1] > 0.99 for run in outcome["sin(6x)/2, 1 layer"])
 assert all(run.test_accuracy[-1] < 0.6 for run in outcome["ReLU, 4 layers"])
 print("all assertions hold")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import runpy
 
 import numpy as np
 import pytest
@@ -125,6 +126,20 @@ def test_csv_json_and_png(capsys, tmp_path):
     assert paths["png"].read_bytes().startswith(b"\x89PNG")
     status, out, _ = run(capsys, _SQUARED, "--csv", "-")
     assert status == 0 and out.startswith("k,a,b,a_exact,b_exact\n")
+
+
+def test_export_is_a_program_on_the_standard_output(capsys, tmp_path):
+    status, out, _ = run(capsys, "exp(2*(rho-1))", "--w-var", "2", "--export", "numpy")
+    assert status == 0
+    (tmp_path / "activation.py").write_text(out)
+    program = runpy.run_path(str(tmp_path / "activation.py"))
+    at = np.linspace(-3, 3, 7)
+    assert np.allclose(program["phi"](at), np.sqrt(2) * np.sin(at + np.pi / 4))
+    status, out, _ = run(capsys, _SQUARED, "--export", "c", "--width", "32")
+    assert status == 0 and "#include <math.h>" in out and "WIDTH = 32" in out and "Hermite signs" not in out
+    assert run(capsys, "cos(rho)", "--export", "c")[:2] == (INFEASIBLE, "")
+    status, _, err = run(capsys, _SQUARED, "--export", "c", "--json", "-")
+    assert status == 2 and "--export and --json - would both go" in err
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ INFEASIBLE = 3
 _KINDS = ("nngp", "ntk")
 _TRAINED = ("all", "readout", "hidden", "all but hidden biases")
 _NETWORK: dict[str, Any] = {"depth": 3, "network_w_var": "2", "network_b_var": "0"}
+_LANGUAGES = ("python", "numpy", "c", "torch", "jax", "latex")
 _ROWS = 21
 _LONGEST = 26  # characters of an exact number that is shown beside its decimals
 
@@ -44,6 +45,7 @@ examples:
   kernalg design "(1+rho)**3/8" --w-var 1/2 --b-var 1/2
   kernalg design --coefficients 1,0,1/2 --kind ntk --json design.json
   kernalg design --network relu --depth 4 --network-w-var 2 --network-b-var 1/100 --degree 100 --png mimic.png
+  kernalg design "exp(2*(rho-1))" --export torch > activation.py
   kernalg design "rho**3" --b-var 1/10; echo $?""",
         run,
     )
@@ -89,9 +91,25 @@ examples:
         "--tolerance", type=float, default=1e-6, metavar="T", help="relative to the kernel at 1 (default: 1e-6)"
     )
     answer.add_argument("--digits", type=int, default=30, metavar="N", help="of inexact coefficients (default: 30)")
-    counts = parser.add_argument_group("parameter counts, for --network")
-    counts.add_argument("--inputs", type=int, metavar="D", help="inputs of both networks (default: 784)")
-    counts.add_argument("--width", type=int, metavar="N", help="width of both networks (default: 1024)")
+    counts = parser.add_argument_group("sizes")
+    counts.add_argument(
+        "--inputs",
+        type=int,
+        metavar="D",
+        help="for --network: inputs of both networks, to count parameters (default: 784)",
+    )
+    counts.add_argument(
+        "--width",
+        type=int,
+        metavar="N",
+        help="for --network: width of both networks, to count parameters (default: 1024); for --export: a whole network "
+        "of this width, not the activation alone",
+    )
+    parser.add_argument_group("program").add_argument(
+        "--export",
+        choices=_LANGUAGES,
+        help="the activation as source text on the standard output, in the place of the table",
+    )
     add_outputs(parser, "the activation, the kernel asked for and achieved, and the coefficients")
 
 
@@ -99,6 +117,9 @@ def run(arguments: argparse.Namespace) -> int:
     from kernalg.design.of_kernel import design
 
     check_outputs(arguments)
+    taken = [f"--{form} -" for form in ("csv", "json", "png") if getattr(arguments, form) == "-"]
+    if arguments.export and taken:
+        raise DomainError(f"--export and {taken[0]} would both go to the standard output: name a file for one of them")
     kernel, kind, words, net = _question(arguments)
     samples = {} if arguments.samples is None else _samples(arguments.samples)
     kernel = samples.pop("values", kernel)
@@ -117,14 +138,13 @@ def run(arguments: argparse.Namespace) -> int:
             **samples,
         )
     if d.feasible is False:
-        taken = any(getattr(arguments, form) == "-" for form in ("csv", "json", "png"))
-        print("\n".join(_heading(d, words)), file=sys.stderr if taken else sys.stdout)
+        print("\n".join(_heading(d, words)), file=sys.stderr if taken or arguments.export else sys.stdout)
         return INFEASIBLE
     for warning in _warnings(d):
         print(f"kernalg: warning: {warning}", file=sys.stderr)
     write_outputs(
         arguments,
-        table=lambda: _table(d, words, net, arguments),
+        table=lambda: _program(d, arguments) if arguments.export else _table(d, words, net, arguments),
         rows=lambda: _rows(d),
         json=d.to_json,
         png=lambda: _picture(d),
@@ -144,7 +164,7 @@ def _question(arguments: argparse.Namespace) -> tuple[Any, str, str, Any]:
             "--coefficients 1,0,1/2, or --network relu, or --samples FILE"
         )
     if arguments.network is None:
-        for name in (*_NETWORK, "inputs", "width"):
+        for name in (*_NETWORK, "inputs", *([] if arguments.export else ["width"])):
             if getattr(arguments, name) is not None:
                 raise DomainError(f"--{name.replace('_', '-')} is for a kernel given by --network: leave it out")
         if arguments.coefficients is not None:
@@ -222,6 +242,12 @@ def _warnings(d: Design) -> list[str]:
     if d.tails.heavy:
         found.append(f"{d.tails.reason} (--signs)")
     return found
+
+
+def _program(d: Design, arguments: argparse.Namespace) -> str:
+    from kernalg.export.door import export
+
+    return export(d, arguments.export, width=arguments.width).rstrip("\n")
 
 
 def _heading(d: Design, words: str) -> list[str]:
