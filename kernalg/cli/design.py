@@ -102,8 +102,8 @@ examples:
         "--width",
         type=int,
         metavar="N",
-        help="for --network: width of both networks, to count parameters (default: 1024); for --export: a whole network "
-        "of this width, not the activation alone",
+        help="for --network: width of both networks, to count parameters (default: 1024); for --export: the "
+        "whole network of this width, not the activation alone",
     )
     parser.add_argument_group("program").add_argument(
         "--export",
