@@ -18,10 +18,12 @@ from kernalg.compiled.elementwise import elementwise
 from kernalg.enclosure.balls import certain_digits, to_float
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number, from_json, parse, read_object, to_json
-from kernalg.gaussian import extensions, lattice
+from kernalg.gaussian import extensions, lattice, polynomials
 from kernalg.gaussian.atoms import Atoms, from_pieces
 from kernalg.gaussian.expectation import hermite_moments
 from kernalg.gaussian.pieces import Pieces, pieces
+from kernalg.gaussian.polynomial_arrays import PolynomialArrays
+from kernalg.gaussian.polynomials import Polynomial
 from kernalg.gaussian.series import differentiate, hermite_coefficients
 from kernalg.symbols import dawson, x
 
@@ -61,7 +63,9 @@ class Activation:
                 f"Activation({self.expr!r}): the first argument is a SymPy expression in kernalg.x; "
                 "for text use kernalg.activation('…')"
             )
-        if self.expr.has(sp.I) or self.expr.is_extended_real is False:
+        if self.expr.has(sp.Float):
+            object.__setattr__(self, "expr", exact_number(self.expr, "the activation"))
+        if self.expr.has(sp.I) or (self.polynomial is None and self.expr.is_extended_real is False):
             raise DomainError(
                 f"{self.expr} contains the imaginary unit or is not real; an activation is a real function, with sin "
                 "and cos in the place of complex exponentials"
@@ -75,7 +79,9 @@ class Activation:
         if any(s.name == "x" and s != x for s in self.expr.free_symbols):
             raise DomainError(f"{self.expr} uses another symbol named x; use kernalg.x (it is real)")
         if not self.name:
-            object.__setattr__(self, "name", str(self.expr))
+            long = self._arrays
+            name = str(self.expr) if long is None else f"polynomial of degree {long.polynomial.degree}"
+            object.__setattr__(self, "name", name)
 
     @property
     def parameters(self) -> tuple[sp.Symbol, ...]:
@@ -108,8 +114,15 @@ class Activation:
         return from_pieces(self.pieces)
 
     @cached_property
+    def polynomial(self) -> Polynomial | None:
+        """The polynomial that it is, with numbers for coefficients; None for other activations."""
+        return polynomials.polynomial(self.expr)
+
+    @cached_property
     def parity(self) -> str | None:
         """'even', 'odd' or None (at almost every x: a jump's own value does not count)."""
+        if self.polynomial is not None:
+            return {1: "even", -1: "odd", None: None}[self.polynomial.parity]
         stairs = [lattice.recognise(pieces(e)) for e in (self.expr, self.expr.subs(x, -x), -self.expr.subs(x, -x))]
         if stairs[0] is not None:
             return "even" if stairs[0] == stairs[1] else "odd" if stairs[0] == stairs[2] else None
@@ -122,6 +135,9 @@ class Activation:
     @cached_property
     def homogeneity(self) -> sp.Expr | None:
         """The degree p with phi(s x) = s^p phi(x) for all s > 0, or None."""
+        if self.polynomial is not None and self.polynomial.degree > 0:
+            occurring = self.polynomial.powers
+            return sp.Integer(occurring[0]) if len(occurring) == 1 else None
         try:
             exponents = {p for table in powers_at_zero(self.pieces) or () for p in table}
         except NoClosedForm:  # not real on the left
@@ -137,7 +153,7 @@ class Activation:
         NoClosedForm
             A derivative has no finite one-sided limit at a breakpoint other than 0, or no jump is found up to order 64.
         """
-        return smoothness_of(self.pieces)
+        return Smoothness(None, None, None) if self.polynomial is not None else smoothness_of(self.pieces)
 
     @cached_property
     def dual(self) -> Dual:
@@ -175,8 +191,13 @@ class Activation:
         variance = exact_number(q, "q")
         if not variance.is_positive:
             raise DomainError(f"hermite(q={q}): the variance must be positive (declare a symbol positive=True)")
+        known = self.polynomial
+        if known is not None and known.degree > polynomials.WRITTEN_OUT and digits is None:
+            return known.exact_hermite(int(order), variance)
         if digits is not None:
             self._refuse_parameters()
+            if known is not None:
+                return [_number(a, digits) for a in known.certified_hermite(int(order), variance, digits)]
             return [_number(a, digits) for a in hermite_coefficients(self.pieces, variance, int(order), digits)]
         try:
             return hermite_moments(self.atoms, int(order), variance)
@@ -190,7 +211,17 @@ class Activation:
     def __call__(self, values: Any) -> Any:
         """phi at each entry of an array, in float64."""
         self._refuse_parameters()
+        if self._arrays is not None:
+            return self._arrays(values)
         return _evaluated(_without_overflow(self.expr), values)
+
+    @cached_property
+    def _arrays(self) -> PolynomialArrays | None:
+        """A long polynomial whose powers of x would cancel."""
+        known = self.polynomial
+        if known is None or known.degree <= polynomials.WRITTEN_OUT or known.reference == 0:
+            return None
+        return PolynomialArrays(known)
 
     # -- new activations from old --------------------------------------------------------------------------------------
 
@@ -244,6 +275,11 @@ class Activation:
             raise DomainError(f"derivative({n!r}): the order is an integer from 0 to {MAX_JUMP_ORDER}")
         if n == 0:
             return self
+        if self._arrays is not None:
+            slope = self._arrays.polynomial
+            for _ in range(int(n)):
+                slope = slope.derivative()
+            return Activation(slope.series_expr)
         parts = self.pieces
         for _ in range(int(n)):
             parts = differentiate(parts)
@@ -290,6 +326,8 @@ class Activation:
         return Activation.from_json, (self.to_json(),)
 
     def __repr__(self) -> str:
+        if self._arrays is not None and self.name.startswith("polynomial of degree"):
+            return f"Activation({self.name})"
         same = self.name == str(self.expr)
         return f"Activation({self.expr})" if same else f"Activation({self.name}: {self.expr})"
 

@@ -11,11 +11,12 @@ import numpy as np
 import sympy as sp
 
 from kernalg.activation import numeric
+from kernalg.activation.polynomial_map import PolynomialMap
 from kernalg.compiled.elementwise import elementwise
 from kernalg.enclosure.balls import check_digits, enclose, to_float
 from kernalg.errors import DomainError, NoClosedForm
 from kernalg.formula import exact_number
-from kernalg.gaussian import extensions, lattice
+from kernalg.gaussian import extensions, lattice, polynomials
 from kernalg.gaussian.atoms import Atom, Atoms, collect, from_pieces, rescale
 from kernalg.gaussian.expectation import (
     expectation,
@@ -80,6 +81,30 @@ class Dual:
         return self._normal_form
 
     @cached_property
+    def polynomials(self) -> PolynomialMap | None:
+        """Mehler's sum of two polynomials with numbers for coefficients; None for other functions.
+
+        `value` and `enclosure` use it, and above degree 6 `expr` and calls on arrays, too: written out, such a formula
+        has hundreds of terms.
+        """
+        if self.kind == "derivative" and self.primal is not None:
+            known = self.primal.polynomials
+            return known if known is None or self.primal.kind == "distributional" else known.derivative()
+        found = [polynomials.recognise(side) for side in self.pieces]
+        if self.right is None:
+            found[1] = found[0]
+        if found[0] is None or found[1] is None:
+            return None
+        made = PolynomialMap(found[0], found[1])
+        return made.derivative() if self.kind == "distributional" else made
+
+    @property
+    def mehler(self) -> PolynomialMap | None:
+        """The polynomials of a degree above 6, whose formula stays Mehler's sum; None for all other functions."""
+        known = self.polynomials
+        return known if known is not None and known.degree > polynomials.WRITTEN_OUT else None
+
+    @cached_property
     def _normal_form(self) -> tuple[Atoms, Atoms]:
         left, right = self.pieces
         f = from_pieces(left)
@@ -88,6 +113,8 @@ class Dual:
     @cached_property
     def extension(self) -> extensions.Pair | None:
         """The family beyond the normal form that knows f and g; None inside the normal form, or outside everything."""
+        if self.polynomials is not None:
+            return None
         try:
             self._normal_form  # noqa: B018
         except NoClosedForm:
@@ -100,6 +127,8 @@ class Dual:
     @cached_property
     def has_closed_form(self) -> bool:
         """Whether `expr` exists. Without it `value`, `enclosure` and calls on arrays work all the same."""
+        if self.polynomials is not None:
+            return True
         try:
             self.expr  # noqa: B018
         except NoClosedForm:
@@ -115,6 +144,8 @@ class Dual:
         NoClosedForm
             when the activation lies outside the class; the message names the obstacle.
         """
+        if self.mehler is not None:
+            return self.mehler.expr
         if self.extension is not None:
             value = self.extension.expression()
             return sp.diff(value, c) if self.kind == "distributional" else value
@@ -135,13 +166,15 @@ class Dual:
         >>> ka.activation("squared_relu").dual.lowered
         rectified_moment(2, 2, q1, q2, c)
         """
-        if self.extension is not None or self.kind == "distributional":
+        if self.extension is not None or self.mehler is not None or self.kind == "distributional":
             return self.expr
         return lowered_expectation(*self.pieces)
 
     @cached_property
     def normalized(self) -> sp.Expr:
         """The closed form at q1 = q2 = 1, in rho."""
+        if self.mehler is not None:
+            return self.mehler.normalized
         at_unit_variance = self.expr.subs({q1: 1, q2: 1, c: rho}, simultaneous=True)
         # sqrt(p^2) = |p| where two radicands became one; a radicand does not vanish for |rho| < 1, so p(0) has its sign
         return at_unit_variance.replace(sp.Abs, lambda p: p if p.subs(rho, 0).is_positive else -p)
@@ -150,6 +183,8 @@ class Dual:
     def diagonal(self) -> sp.Expr:
         """E[f(u) g(u)], the value at q1 = q2 = c, in q1."""
         self._refuse_distributional("diagonal")
+        if self.mehler is not None:
+            return self.mehler.at_ratio(1)
         if self.extension is not None:
             return self.extension.at_ratio(sp.S.One)
         return expectation_at_equality(*self.atoms)
@@ -165,6 +200,8 @@ class Dual:
     def antidiagonal(self) -> sp.Expr:
         """E[f(u) g(-u)], the value at q1 = q2 = -c, in q1. For an odd function it is minus the diagonal, as written."""
         self._refuse_distributional("antidiagonal")
+        if self.mehler is not None:
+            return self.mehler.at_ratio(-1)
         if self.extension is not None:
             return self.extension.at_ratio(sp.S.NegativeOne)
         left, right = self.atoms
@@ -211,6 +248,8 @@ class Dual:
         digits = check_digits(digits)
         point = [exact_number(v, n) for v, n in ((q1, "q1"), (q2, "q2"), (c, "c"))]
         self._check_point(point[0], point[1], point[2])
+        if self.polynomials is not None:
+            return enclose(self.polynomials, point, digits)
         self.extension  # noqa: B018 (a family that knows why no number exists says so here)
         if self.has_closed_form:
             return enclose(*self._at(point[0], point[1], point[2]), digits)
@@ -269,7 +308,7 @@ class Dual:
 
     def _check_growth(self, v1: Any, v2: Any, cov: Any) -> None:
         """exp(A x^2) with A > 0 has a finite expectation only for small variances."""
-        if self.extension is not None:  # they grow like powers
+        if self.extension is not None or self.polynomials is not None:  # they grow like powers
             return
         left, right = self.atoms
         a = max((f.quadratic for f in left), default=sp.S.Zero)
@@ -290,6 +329,8 @@ class Dual:
 
     def at_zero_variance(self, v1: sp.Expr, v2: sp.Expr) -> sp.Expr:
         """E[f(u)] E[g(v)], what remains when u or v is 0 almost surely. At a jump f(0) is the mean of both sides."""
+        if self.mehler is not None:
+            return self.mehler.at_zero_variance(v1, v2)
         if self.extension is not None:
             sides = zip((self.extension.left, self.extension.right), self.pieces, (v1, v2), strict=True)
             return sp.Mul(
@@ -334,6 +375,8 @@ class Dual:
 
     def _regular_and_singular(self, a: np.ndarray, b: np.ndarray, cov: np.ndarray) -> Any:
         """The pair formula where it is regular; one-variable formulas for u = v, u = -v and vanishing variances."""
+        if self.mehler is not None:
+            return self.mehler.values(a, b, cov)[()]
         zero = (a == 0) | (b == 0)
         if not self._is_compiled:
             same = opposite = np.zeros(a.shape, dtype=bool)
@@ -389,6 +432,8 @@ class Dual:
         return out[()]
 
     def _refuse_parameters(self) -> None:
+        if self.polynomials is not None:
+            return
         free = {s for f in self.pieces for e in (*f.branches, *f.breakpoints) for s in e.free_symbols} - {x}
         if free:
             raise DomainError(
@@ -423,10 +468,14 @@ class Dual:
 
     def __repr__(self) -> str:
         title = {"dual": "dual", "derivative": "derivative dual", "distributional": "d/dc of the dual"}[self.kind]
+        if self.mehler is not None:
+            return f"<{title} of {self.name}: Mehler's sum of degree {self.mehler.degree}>"
         return f"<{title} of {self.name}: {self.expr if self.has_closed_form else 'no closed form'}>"
 
     def _repr_latex_(self) -> str | None:
-        return rf"$\displaystyle {sp.latex(self.expr)}$" if self.has_closed_form else None
+        if self.mehler is not None or not self.has_closed_form:
+            return None
+        return rf"$\displaystyle {sp.latex(self.expr)}$"
 
 
 def _vanishes(f: Atoms) -> bool:

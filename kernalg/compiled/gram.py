@@ -5,7 +5,7 @@ below the diagonal and mirrored; its diagonal comes from one-variable formulas, 
 
 Three routes lead from inner products to entries: a table of polynomials in the cosine, whose cost does not depend on
 the depth (`profile_route`), where the rows or the activations allow it, and else the layer recursion for every entry,
-by formulas (`recursion_route`) or by Hermite series where there are none (`series_route`).
+by formulas (`recursion_route`) or by Hermite series where there are none, or too long ones (`series_route`).
 
 The compiled functions are serial and release the interpreter lock; Python threads take whole stripes, with BLAS in one
 thread. So no Numba threading layer is involved: any thread may call, forked processes may too, and the bits of the

@@ -45,12 +45,16 @@ class SeriesStep:
 
     `functions` gives phi and phi' on float64 arrays; at 0.0 and -0.0 the limits from the right and from the left.
     `parity` is 1 for an even phi, -1 for an odd one, else 0. `breaks` says that phi or a derivative jumps at 0.
+    `coefficients` is given for a finite series: at n variances the a_k of phi and of phi', two arrays of shape (n, M+1)
+    with errors of the rounding of their largest entries; not finite beyond float64. Then the step may stand for an
+    activation that has a formula, too long to be compiled.
     """
 
     functions: Callable[[FloatArray], tuple[FloatArray, FloatArray]]
     parity: int
     label: str = "phi"
     breaks: bool = False
+    coefficients: Callable[[FloatArray], tuple[FloatArray, FloatArray]] | None = None
 
 
 class SphereTables(Protocol):

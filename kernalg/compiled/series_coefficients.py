@@ -28,6 +28,8 @@ _NOISE = 5e-16
 # misses of it is within the rounding of so long a sum.
 _LAST_QUARTER, _MISSED = 1e-12, 3e-14
 _PROBES = 9
+# The error of a coefficient of a finite series, for each of its terms, as a share of the largest of them.
+_ROUNDING_OF_A_TERM = 2.0**-52
 # The series of a function that breaks at 0 ends at this degree; what it leaves out is known.
 _BREAKING_DEGREE = 2**10
 # The correlation up to which it is mostly used.
@@ -109,14 +111,19 @@ def coefficients(name: str, step: SeriesStep, q: FloatArray) -> tuple[Coefficien
     """
     n = q.size
     roots = np.sqrt(q)
-    probes, needed = _plan(name, step, roots)
-    most = int(needed[-1])
-    _check_fits(name, n, most)
     count = -(-n // BLOCK)
     blocks: list[tuple[_Block, FloatArray] | None] = [None] * count
+    if step.coefficients is None:
+        probes, needed = _plan(name, step, roots)
+        most = int(needed[-1])
+        _check_fits(name, n, most)
 
     def work(block: int) -> None:
-        part = roots[block * BLOCK : (block + 1) * BLOCK]
+        own = slice(block * BLOCK, (block + 1) * BLOCK)
+        if step.coefficients is not None:
+            blocks[block] = _finite(step, *step.coefficients(q[own]), q[own])
+            return
+        part = roots[own]
         start = int(needed[np.searchsorted(probes, part.max())])
         blocks[block] = _block(step, part, start, most)
 
@@ -137,6 +144,11 @@ def coefficients(name: str, step: SeriesStep, q: FloatArray) -> tuple[Coefficien
         )
     )
     bad = np.flatnonzero(~(moments.defects.max(axis=0) <= TOLERANCE))
+    if bad.size and step.coefficients is not None:
+        raise DomainError(
+            f"{step.label} takes {name}[{bad[0]}], whose variance is {q[bad[0]]:.4g}, out of the range of float64: it "
+            "is a polynomial of high degree. Scale the rows down"
+        )
     if bad.size:
         _refuse(name, step, q, int(bad[0]))
     return Coefficients(roots, values, slopes, offsets, tails, moments.sizes), moments
@@ -207,6 +219,34 @@ def _block(step: SeriesStep, roots: FloatArray, terms: int, most: int) -> tuple[
     kept = min(int((tails > _NOISE).sum()) + 1, tails.size - 1)
     a, d = (np.ascontiguousarray(x[:, : kept * STEP]) for x in (block.a, block.d))
     return _Block(a, d, block.moments), tails[: kept + 1]
+
+
+def _finite(step: SeriesStep, a: FloatArray, d: FloatArray, q: FloatArray) -> tuple[_Block, FloatArray]:
+    """A finite series: nothing is missing but the rounding of the coefficients."""
+    sizes, growth = [], []
+    degrees = np.arange(a.shape[1])
+    pairs = np.sqrt((degrees[:-2] + 1.0) * (degrees[:-2] + 2.0)) if degrees.size > 2 else np.empty(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for x in (a, d):
+            squares = x * x
+            size = squares.sum(axis=1)
+            # 2 q da_k/dq = sqrt((k+1)(k+2)) a_(k+2) + k a_k: how the rounding of a variance reaches a coefficient
+            moved = degrees * x
+            moved[:, : pairs.size] += pairs * x[:, 2:]
+            norm = np.sqrt(_share((moved * moved).sum(axis=1), size))
+            sizes.append(size)
+            growth.append(_share(squares @ degrees, size) + norm)
+    off = np.full((2, q.size), _ROUNDING_OF_A_TERM * degrees.size)
+    beyond = ~np.isfinite(sizes).all(axis=0)
+    off[:, beyond] = np.inf
+    a[beyond] = d[beyond] = 0.0
+    if step.parity:
+        first = (0, 1) if step.parity > 0 else (1, 0)
+        a, d = (x[:, start::2] for x, start in zip((a, d), first, strict=True))
+    width = -(-max(a.shape[1], d.shape[1]) // STEP) * STEP
+    a, d = (np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in (a, d))
+    block = _Block(a, d, Moments(np.array(sizes), off, np.array(growth), np.zeros((2, q.size))))
+    return block, block.tails().max(axis=0)
 
 
 def _expand(step: SeriesStep, roots: FloatArray, terms: int) -> _Block:

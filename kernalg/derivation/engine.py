@@ -12,6 +12,7 @@ import sympy as sp
 
 from kernalg.activation.dual import Dual
 from kernalg.activation.numeric import is_continuous
+from kernalg.activation.polynomial_map import PolynomialMap
 from kernalg.derivation.checks import by_hermite_series
 from kernalg.derivation.expectation import Expectation
 from kernalg.derivation.steps import Derivation
@@ -61,6 +62,8 @@ def derivation(dual: Dual) -> Derivation:
         raise DomainError("the distributional dual is the c-derivative of the dual: derive that")
     if dual.extension is not None:
         return _of_a_family(dual, dual.extension)
+    if dual.mehler is not None:
+        return _of_polynomials(dual, dual.mehler)
     left, right = dual.atoms
     title = {"dual": f"Dual of {dual.name}", "derivative": f"Derivative dual of {dual.name}"}[dual.kind]
     d = Derivation(
@@ -126,6 +129,31 @@ def _of_a_family(dual: Dual, pair: Pair) -> Derivation:
         because="at c = 0 the variables are independent, so that k is the product of the means",
         check="balls",
     )
+    return d
+
+
+def _of_polynomials(dual: Dual, known: PolynomialMap) -> Derivation:
+    """Mehler's sum of two long polynomials, compared with their Hermite series."""
+    word = {"dual": "Dual", "derivative": "Derivative dual"}[dual.kind]
+    d = Derivation(
+        dual.kind,
+        f"{word} of {dual.name}",
+        references=(REFERENCES[1], FAMILY_REFERENCES[0]),
+        introduction=(
+            "$(u, v)$ is a centred Gaussian pair with variances $q_1, q_2$ and covariance $c$. Written out in powers "
+            "of $q_1, q_2$ and $c$ the dual of a polynomial of this degree has hundreds of terms; it is left as "
+            r"$\sum_k \frac{c^k}{k!}\,E\varphi^{(k)}(\sqrt{q_1}Z)\,E\varphi^{(k)}(\sqrt{q_2}Z)$."
+        ),
+    )
+    statement = Expectation(known.f.expr, known.g.expr)
+    d.define(sp.Symbol("k"), statement, "the definition, in powers of x")
+    check = partial(by_hermite_series, lambda n, q: (side.exact_hermite(n, q) for side in (known.f, known.g)))
+    because = (
+        "Price's theorem: the k-th derivative in c is the expectation of the product of the k-th derivatives, which at "
+        "c = 0 is the product of their means, and Taylor's formula in c ends at the degree"
+    )
+    d.step(statement, dual.expr, because=because, check=lambda lhs, rhs: check(rhs))
+    d.conclude(f"the {word[0].lower()}{word[1:]} of {dual.name}", dual.expr)
     return d
 
 

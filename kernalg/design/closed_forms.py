@@ -31,8 +31,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 from itertools import product
+from math import lcm
 
 import sympy as sp
 
@@ -115,14 +116,7 @@ class Family:
 
     def squares(self, terms: int) -> list[sp.Expr]:
         """[a_0 … a_{terms-1}], exact."""
-        a = [sp.S.Zero] * terms
-        base = _base_kernel(self)
-        value = sp.simplify((sp.diff(base, rho) if self.parity else base).subs(rho, 0))
-        for k in range(self.parity, terms, 2):
-            a[k] = value if self.shift is None else value * (k + self.shift) ** 2
-            ratio = self.scale**2 * (1 if self.name == EXPONENTIAL else (k + self.order) ** 2)
-            value = value * ratio / ((k + 1) * (k + 2))
-        return a
+        return list(_squares(self, terms))
 
     def kernel(self) -> sp.Expr:
         """sum_k a_k rho^k."""
@@ -133,8 +127,10 @@ class Family:
         return rho * sp.diff(once, rho) + self.shift * once
 
     def signs(self, terms: int, alternating: bool) -> list[int]:
-        """Signs of the Hermite coefficients of `activation`: the first is positive when they alternate, the last ones
-        are when they do not."""
+        """Signs of the Hermite coefficients of `activation`.
+
+        When they alternate the first is positive; when they do not, all from some index on are.
+        """
         orientation = self._orientation(alternating)
         found = [0] * terms
         for k in range(self.parity, terms, 2):
@@ -165,8 +161,8 @@ class Family:
     def _unoriented_sign(self, k: int, alternating: bool) -> int:
         """Of the k-th Hermite coefficient of `_unoriented`.
 
-        b_k of an integral of phi has the sign of phi's b_{k-1}; b_{k+2}/b_k has that of -(k + j) when they alternate, of
-        k + j when they do not.
+        b_k of an integral of phi has the sign of phi's b_{k-1}; b_{k+2}/b_k has that of -(k + j) when they alternate,
+        of k + j when they do not.
         """
         way = -1 if alternating else 1
         sign = 1 if self.shift is None else _sign(k + self.shift)
@@ -185,6 +181,19 @@ def _sign(value: sp.Expr) -> int:
     return 0 if value == 0 else 1 if value.is_positive else -1
 
 
+@lru_cache(maxsize=256)
+def _squares(family: Family, terms: int) -> tuple[sp.Expr, ...]:
+    a = [sp.S.Zero] * terms
+    base = _base_kernel(family)
+    value = sp.simplify((sp.diff(base, rho) if family.parity else base).subs(rho, 0))
+    for k in range(family.parity, terms, 2):
+        a[k] = value if family.shift is None else value * (k + family.shift) ** 2
+        ratio = family.scale**2 * (1 if family.name == EXPONENTIAL else (k + family.order) ** 2)
+        value = value * ratio / ((k + 1) * (k + 2))
+    return tuple(a)
+
+
+@lru_cache(maxsize=256)
 def _base_kernel(family: Family) -> sp.Expr:
     """The family's kernel without the factor (k + p)^2.
 
@@ -210,15 +219,15 @@ def _base_kernel(family: Family) -> sp.Expr:
 
 def _in_powers(kernel: sp.Expr, gap: sp.Expr) -> sp.Expr:
     """P arcsin + Q sqrt(gap), with polynomials P and Q collected."""
-    root, angle = sp.Dummy("root"), sp.Dummy("angle")
-    arcs = kernel.atoms(sp.asin)
-    arc = next(iter(arcs))
-    flat = sp.expand(sp.expand(kernel).subs(arc, angle).replace(
-        lambda e: e.is_Pow and e.exp.is_Rational and e.exp.q == 2 and e.base.has(rho), lambda e: root ** (2 * e.exp)
-    ))  # fmt: skip
-    in_angle = sp.factor(flat.coeff(angle, 1))
-    rest = sp.cancel((flat.coeff(angle, 0) / root).subs(root, sp.sqrt(gap)))
-    return in_angle * arc + sp.factor(rest) * sp.sqrt(gap)
+    radical, angle = sp.Dummy("radical"), sp.Dummy("angle")
+    (arc,) = kernel.atoms(sp.asin)
+    flat = sp.expand(kernel).subs(arc, angle)
+    flat = flat.replace(
+        lambda e: e.is_Pow and e.exp.is_Rational and e.exp.q == 2 and e.has(rho), lambda e: radical**e.exp.p
+    )
+    flat = sp.expand(flat)
+    rest = sp.cancel((flat.coeff(angle, 0) / radical).subs(radical, sp.sqrt(gap)))
+    return sp.factor(flat.coeff(angle, 1)) * arc + sp.factor(rest) * sp.sqrt(gap)
 
 
 def _unoriented(family: Family, amplitude: sp.Expr, alternating: bool) -> sp.Expr:
@@ -264,8 +273,17 @@ def neat(number: sp.Expr) -> sp.Expr:
 
 
 def root(square: sp.Expr) -> sp.Expr:
-    """The square root of an exact number, without a root of a square."""
-    return sp.sqrt(square) if square.is_Rational else sp.sqrtdenest(sp.sqrt(sp.factor(square)))
+    """The square root of an exact number, without a root of a square such as 1 - 2 exp(1/2) + e."""
+    if square.is_Rational:
+        return sp.sqrt(square)
+    # Powers of e with rational exponents become powers of one generator, so that factoring sees them.
+    exponents = [e.exp for e in square.atoms(sp.exp) if e.exp.is_Rational]
+    step = sp.Rational(1, lcm(*(e.q for e in exponents)))
+    generator = sp.Dummy("e", positive=True)
+    flat = square.replace(lambda e: isinstance(e, sp.exp) and e.exp.is_Rational, lambda e: generator ** (e.exp / step))
+    found = sp.sqrt(sp.factor(flat.subs(sp.E, generator ** (1 / step))))
+    found = found.replace(sp.Abs, lambda p: p if p.subs(generator, sp.exp(step)).is_positive else -p)
+    return sp.sqrtdenest(found.subs(generator, sp.exp(step)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,8 +333,13 @@ class Half:
                 if k < terms and value != 0:
                     found[k] = (-1) ** i if alternating else 1
             return found
-        found = self.family.signs(terms, alternating) if alternating else [1] * terms
-        return [s if a != 0 else 0 for s, a in zip(found, self.squares(terms), strict=True)]
+        found = self.family.signs(terms, alternating)
+        if not alternating:
+            found = [abs(s) for s in found]
+        for k, value in self.exceptions:
+            if k < terms:
+                found[k] = 0 if value == 0 else found[k] or 1
+        return found
 
     def activation(self, alternating: bool) -> sp.Expr:
         top = 1 + max((k for k, _ in self.exceptions), default=0)
@@ -339,7 +362,8 @@ class Half:
         return max(self.family.growth(alternating), Growth(degree=degree))
 
     def _family_squares(self, terms: int | None = None) -> list[sp.Expr]:
-        assert self.family is not None
+        if self.family is None:
+            return []
         terms = 1 + max((k for k, _ in self.exceptions), default=0) if terms is None else terms
         return [neat(self.amplitude * f) for f in self.family.squares(terms)]
 

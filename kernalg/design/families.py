@@ -17,7 +17,8 @@ from kernalg.formula import exact_number, from_json, parse, read_object, to_json
 from kernalg.symbols import x
 
 _ANY = (-math.inf, math.inf)
-_SCALES = (0.05, 20.0)
+_SCALES = (0.05, 6.0)  # beyond, tanh and the like are steps for a Hermite series
+_RELU_STARTS = ((4.0, 0.5), (-1.5, 0.9), (-1.8, -1.2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,35 +168,52 @@ def activation_family(
     )
 
 
-def relu_cosine(max_frequency: float = 20.0) -> ActivationFamily:
+def relu_cosine(max_frequency: float = 4.0) -> ActivationFamily:
     """a ReLU(x - b) + c x + d + e cos(f x + g): the seven parameters of Simon, Anand and DeWeese (ICML 2022).
 
-    The ReLU gives the kernel the shape of a deep ReLU network's; a cosine of frequency f puts weight on degrees near
-    f^2, in the place of the infinite slope at c = 1. It starts where their fit did.
+    The ReLU gives the kernel the square-root singularities of a deep ReLU network's at c = ±1; the cosine corrects the
+    rest. A slow cosine does that better than a fast one: their own fit has f = 11.8, which puts weight on degrees near
+    f^2 and misses four hidden ReLU layers by 0.056 (root mean square over |c| < 0.985); f = 1.49 misses them by 0.0044,
+    with a third of the variance at finite width. The family starts near that one.
 
     Parameters
     ----------
     max_frequency : float
-        The upper bound of f. Fast cosines cost training: gradients grow like f^2.
+        The upper bound of f, at least 2. Fast cosines cost training: gradients grow like f.
+
+    Examples
+    --------
+    >>> relu_cosine().names
+    ('a', 'b', 'c', 'd', 'e', 'f', 'g')
     """
-    limit = real_number("max_frequency", max_frequency, minimum=0.1)
+    limit = real_number("max_frequency", max_frequency, minimum=2.0)
     return activation_family(
         "a*Max(x - b, 0) + c*x + d + e*cos(f*x + g)",
-        {"a": 3.5, "b": 1, "c": 0.05, "d": 0.8, "e": 0.1, "f": min(10.0, limit / 2), "g": math.pi / 4 + 0.1},
-        {"a": (0, 20), "b": (-4, 4), "c": (-5, 5), "d": (-5, 5), "e": (-3, 3), "f": (0, limit), "g": (-4, 4)},
+        {"a": 5, "b": 0.7, "c": -2, "d": 0.1, "e": 1.25, "f": 1.5, "g": -0.3},
+        {"a": (0, 20), "b": (-4, 4), "c": (-20, 20), "d": (-20, 20), "e": (-20, 20), "f": (0, limit), "g": (-7, 7)},
     )
 
 
-def relu_mix(kinks: int = 2) -> ActivationFamily:
-    """sum a_i ReLU(x - b_i) + c x + d: continuous and piecewise linear, with 2 `kinks` + 2 parameters."""
+def relu_mix(kinks: int = 3, linear: bool = False) -> ActivationFamily:
+    """sum a_i ReLU(x - b_i) + d, and + c x if `linear`: continuous and piecewise linear.
+
+    Three kinks without c x, seven parameters, miss the tangent kernel of four hidden ReLU layers by 0.0044 (root mean
+    square over |c| < 0.985) with slopes below 2.3 and half of the variance at finite width of the `relu_cosine` that is
+    as near. The family starts near that activation.
+
+    Examples
+    --------
+    >>> relu_mix(1, linear=True).expr
+    a1*Max(0, -b1 + x) + c*x + d
+    """
     count = whole_number("kinks", kinks, 1)
     names = [(f"a{i}", f"b{i}") for i in range(1, count + 1)]
-    formula = " + ".join([*(f"{a}*Max(x - {b}, 0)" for a, b in names), "c*x + d"])
+    formula = " + ".join([*(f"{a}*Max(x - {b}, 0)" for a, b in names), *(["c*x"] if linear else []), "d"])
     start: dict[str, float] = {}
     for i, (a, b) in enumerate(names):
-        start |= {a: 1.0 + i, b: 0.5 * i}
-    start |= {"c": 0.1, "d": 0.5}
-    bounds = {name: (-20, 20) if name[0] == "a" else (-4, 4) if name[0] == "b" else (-5, 5) for name in start}
+        start[a], start[b] = _RELU_STARTS[i] if i < len(_RELU_STARTS) else (1.0, 1.5 * math.sin(i))
+    start |= {"c": 0.1, "d": 0.5} if linear else {"d": 0.5}
+    bounds = {name: (-4, 4) if name[0] == "b" else (-20, 20) for name in start}
     return activation_family(formula, start, bounds)
 
 

@@ -17,6 +17,7 @@ tangent kernel has the factor 1 + k in the first sum and adds
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,7 +35,8 @@ from kernalg.symbols import x
 
 _ORDERS = (128, 256, 512, 1024, 2048, 4096)
 _REACH = 16.0
-_TAIL = 1e-13
+_FASTEST = 100.0
+_TAIL = 1e-14
 _REFUSED_TAIL = 1e-6
 
 
@@ -66,7 +68,7 @@ def smooth_part_and_kinks(formula: sp.Expr) -> tuple[sp.Expr, tuple[Kink, ...]]:
     smooth: list[sp.Expr] = []
     sizes: dict[tuple[sp.Expr, int], sp.Expr] = {}
     # Term by term: the breakpoints of different terms need no order among them.
-    for term in sp.Add.make_args(sp.expand_mul(formula)):
+    for term in sp.Add.make_args(sp.expand_mul(formula.replace(_is_filled_gap, lambda e: e.args[0].expr))):
         if not term.has(*PIECEWISE_HEADS) or not term.has(x):
             smooth.append(term)
             continue
@@ -89,6 +91,11 @@ def smooth_part_and_kinks(formula: sp.Expr) -> tuple[sp.Expr, tuple[Kink, ...]]:
                 if order and size != 0:
                     sizes[place, order] = sizes.get((place, order), sp.S.Zero) + size
     return sp.Add(*smooth), tuple(Kink(place, order, size) for (place, order), size in sizes.items())
+
+
+def _is_filled_gap(expr: sp.Expr) -> bool:
+    """Whether a formula holds everywhere but at one point, such as sin(x)/x at 0; a point does not count."""
+    return isinstance(expr, sp.Piecewise) and isinstance(expr.args[0].cond, sp.Ne) and len(expr.args) == 2
 
 
 class FamilyKernel:
@@ -151,7 +158,7 @@ class FamilyKernel:
             beta = self._smooth_coefficients(theta)
             places, sizes, moved, grown = self._kinks_at(theta)
             if not all(np.isfinite(v).all() for v in (beta, places, sizes, moved, grown)):
-                raise PrecisionError(f"the activation or its gradient is not finite at the parameters {theta}")
+                raise PrecisionError(f"the activation or its gradient is not finite at the parameters {_shown(theta)}")
         kappa = self._kink_coefficients(len(beta), places, sizes, moved, grown)
         weight = 1.0 + np.arange(len(beta)) if self.tangent else np.ones(len(beta))
         b, k = beta[:, :1], kappa[:, :1]
@@ -180,18 +187,23 @@ class FamilyKernel:
             columns = self._smooth(self._deviation * nodes, *theta)
             with serial_blas():  # small products; threads cost more than they bring
                 beta = rule @ np.stack([np.broadcast_to(v, nodes.shape) for v in columns], axis=1)
-            energy = (1.0 + np.arange(order)) * beta[:, 0] ** 2
-            total = float(energy.sum())
-            tail = float(energy[3 * order // 4 :].sum())
+            index, size = 1.0 + np.arange(order), np.abs(beta[:, 0])
+            # What the terms of the kernel at rho = 1 are like; those of a ReLU's coefficients fall off like k^(-5/4).
+            beside = size.max() * index**-1.25 if len(self._orders) else 0.0
+            terms = index * size * (size + beside)
+            total, tail = float(terms.sum()), float(terms[3 * order // 4 :].sum())
             if not np.isfinite(total) or tail <= _TAIL * total:
                 break
         lower = _ORDERS[max(level - 1, 0)]
-        self._level = level - int(level > 0 and energy[3 * lower // 4 :].sum() <= _TAIL * total)
+        self._level = level - int(level > 0 and terms[3 * lower // 4 :].sum() <= _TAIL * total)
         if tail > _REFUSED_TAIL * total:
             raise PrecisionError(
-                f"{order} Hermite coefficients do not represent the activation at the parameters {theta}: it is too "
-                "steep, or not analytic; set tighter bounds"
+                f"{order} Hermite coefficients do not represent the activation at the parameters {_shown(theta)}: "
+                "it is too steep, or not analytic; set tighter bounds"
             )
+        # |p h_k| < exp(-z^2/4), so this is what the rule leaves out beyond its ends.
+        if np.abs(columns[0]).max() * np.exp(-(_REACH**2) / 4) > _REFUSED_TAIL * size.max():
+            raise PrecisionError(f"the activation grows too fast at the parameters {_shown(theta)}; set tighter bounds")
         large = np.abs(beta) > 1e-17 * np.abs(beta).max(axis=0)
         return beta[: int(np.flatnonzero(large.any(axis=1)).max(initial=0)) + 1]
 
@@ -210,7 +222,7 @@ class FamilyKernel:
         """Hermite coefficients of the kinks and of their derivatives in the parameters, (K, 1 + p)."""
         kappa = np.zeros((terms, 1 + self._parameters))
         for place, size, move, grow, order in zip(places, sizes, moved, grown, self._orders, strict=True):
-            polynomials = _hermite_values(place, terms)
+            polynomials = _hermite_values_at(float(place), terms)
             own = one_sided_hermite(order, place, polynomials)
             lower = one_sided_hermite(order - 1, place, polynomials)
             kappa[:, 0] += size * own
@@ -238,25 +250,39 @@ class FamilyKernel:
         return values, gradient
 
 
+def _shown(theta: FloatArray) -> str:
+    return ", ".join(f"{v:.4g}" for v in theta)
+
+
 @lru_cache(maxsize=len(_ORDERS))
 def _trapezoid(order: int) -> tuple[FloatArray, FloatArray]:
     r"""Nodes z and the matrix h p(z) h_k(z), k < order, that makes Hermite coefficients of values at the nodes.
 
     The Fourier transform of p h_k is a bump of width 1 at frequency sqrt(k); for a function whose own coefficients end
-    before `order` the rule is exact to rounding once 2 pi/h exceeds 2 sqrt(order) + 9.
+    before `order` the rule is exact to rounding once 2 pi/h exceeds 2 sqrt(order) + 9. It is 100 at least: a function
+    faster than that could look like a slow one at the nodes, and its coefficients would not tell.
     """
-    count = int(np.ceil(_REACH * (2 * np.sqrt(order) + 9) / (2 * np.pi)))
-    nodes = np.linspace(-_REACH, _REACH, 2 * count + 1)
+    count = int(np.ceil(_REACH * max(2 * np.sqrt(order) + 9, _FASTEST) / (2 * np.pi)))
+    nodes = np.linspace(-_REACH, _REACH, 2 * count)  # without 0, where sin(x)/x and the like are 0/0
     step = nodes[1] - nodes[0]
     return nodes, step * np.exp(-(nodes**2) / 2) / np.sqrt(2 * np.pi) * _hermite_values(nodes, order)
 
 
-def _hermite_values(points: FloatArray | float, count: int) -> FloatArray:
+def _hermite_values(points: FloatArray, count: int) -> FloatArray:
     """h_0 … h_{count-1} at the points, along the first axis."""
-    z = np.asarray(points, dtype=float)
-    table = np.empty((count, *z.shape))
-    before, now = np.zeros_like(z), np.ones_like(z)
+    table = np.empty((count, len(points)))
+    before, now = np.zeros(len(points)), np.ones(len(points))
     for k in range(count):
         table[k] = now
-        before, now = now, (z * now - np.sqrt(k) * before) / np.sqrt(k + 1)
+        before, now = now, (points * now - np.sqrt(k) * before) / np.sqrt(k + 1)
     return table
+
+
+def _hermite_values_at(point: float, count: int) -> FloatArray:
+    """The same at one point, without the overhead of arrays of one number."""
+    found = []
+    before, now = 0.0, 1.0
+    for k in range(count):
+        found.append(now)
+        before, now = now, (point * now - math.sqrt(k) * before) / math.sqrt(k + 1)
+    return np.array(found)

@@ -21,7 +21,7 @@ _INTERVALS = 99
 _EXTRA_COPIES_OF_ONE = 11
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FitGrid:
     """Cosines in [-1, 1] and their weights; made by `fit_grid`.
 

@@ -31,6 +31,7 @@ from kernalg.symbols import rho
 
 _MAX_DEGREE = 200
 _FLOAT_DIGITS = 17
+_SHOWN = 12
 
 Number: TypeAlias = float | sp.Float
 
@@ -118,8 +119,14 @@ class NonnegativeFit:
         variable = "c" if self.b_var == 0 else f"rho = ({self.w_var} c + {self.b_var})/{self.w_var + self.b_var}"
         lines = [f"best sum a_k rho^k, a_k >= 0, k <= {len(self.coefficients) - 1}, to the {self.target}"]
         lines.append(f"  in {variable}, on {len(self.cosines)} cosines of total weight {sum(self.weights):g}")
+        short = len(self.coefficients) <= _SHOWN
         for k, (a, g) in enumerate(zip(self.coefficients, self.reduced_gradient, strict=True)):
-            lines.append(f"  a_{k} = {a}" + (f"  (held at 0, gradient {float(g):.4g})" if k in self.active else ""))
+            if k not in self.active:
+                lines.append(f"  a_{k} = {a}")
+            elif short:
+                lines.append(f"  a_{k} = 0  (held there, gradient {float(g):.4g})")
+        if not short:
+            lines.append(f"  the other {len(self.active)} coefficients are held at 0")
         lines.append(
             f"  error: rms {float(self.rms_error):.4g}, largest {float(self.max_error):.4g}; "
             f"norm of the weighted residual {float(self.residual_norm):.6g}"

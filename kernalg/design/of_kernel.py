@@ -18,9 +18,10 @@ from kernalg.design.closed_forms import ClosedForm
 from kernalg.design.coefficients import Coefficients, ball_coefficients, coefficients, smallest_degree, sum_at_one
 from kernalg.design.designed import MOST_ENGINE_DEGREE, Design
 from kernalg.design.feasibility import FeasibilityCertificate, certificate_of, rounding_bounds
+from kernalg.design.of_callable import TaylorEstimate, read_callable
 from kernalg.design.of_numbers import design_of_estimate, design_of_samples
 from kernalg.design.recognition import closed_forms, nngp_of_ntk
-from kernalg.design.samples import SampledKernel, TaylorEstimate, read_callable
+from kernalg.design.samples import SampledKernel
 from kernalg.design.target import Target, target_of
 from kernalg.enclosure.balls import ball, bits_for, check_digits, precision, to_float
 from kernalg.errors import DomainError

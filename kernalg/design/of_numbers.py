@@ -12,7 +12,8 @@ from kernalg.design.architecture import Architecture
 from kernalg.design.choice import choose
 from kernalg.design.designed import Design, Question
 from kernalg.design.feasibility import FeasibilityCertificate
-from kernalg.design.samples import SampledKernel, TaylorEstimate, sampled_kernel
+from kernalg.design.of_callable import TaylorEstimate
+from kernalg.design.samples import SampledKernel, sampled_kernel
 from kernalg.design.target import Target
 from kernalg.errors import DomainError
 from kernalg.formula import exact_number

@@ -65,25 +65,21 @@ def gaussian_average(phi: sp.Expr, mean: sp.Expr, variance: sp.Expr) -> sp.Expr:
     >>> gaussian_average(sp.sin(2*x), m, v)
     exp(-2*v)*sin(2*m)
     >>> gaussian_average(sp.erfi(x/2), m, v)
-    erfi(m/(2*sqrt(1 - v/2)))
+    erfi(sqrt(2)*m/(2*sqrt(2 - v)))
     """
     average = _average(phi)
     return average.subs({_MEAN: mean, _VARIANCE: variance}, simultaneous=True)
 
 
 def _average(phi: sp.Expr) -> sp.Expr:
-    try:
-        return _by_engine(phi)
-    except NoClosedForm:
-        if not phi.has(sp.erfi, dawson):
-            raise
-        average = _average_by_rotation(phi)
-        if average is None:
-            raise
-        return average
+    terms = sp.Add.make_args(sp.expand(phi))
+    rotated = sp.Add(*(t for t in terms if t.has(sp.erfi, dawson)))
+    others = sp.Add(*(t for t in terms if not t.has(sp.erfi, dawson)))
+    average = sp.S.Zero if others == 0 else _by_engine(others)
+    return average if rotated == 0 else average + _average_by_rotation(rotated)
 
 
-def _average_by_rotation(phi: sp.Expr) -> sp.Expr | None:
+def _average_by_rotation(phi: sp.Expr) -> sp.Expr:
     """Even part and i times the odd part of F are real, so the engine can have them."""
     phi = phi.replace(dawson, lambda t: dawson(t).rewrite(sp.erfi))
     mirrored = phi.subs(x, -x)
@@ -94,17 +90,22 @@ def _average_by_rotation(phi: sp.Expr) -> sp.Expr | None:
         rotated = part.subs(x, -sp.I * x).replace(sp.erfi, lambda t: -sp.I * sp.erf(sp.expand(sp.I * t)))
         rotated = sp.expand(factor * rotated)
         if rotated.has(sp.I, sp.erfi):
-            return None
-        average = _of_narrowed(rotated).rewrite(sp.erf)
+            raise NoClosedForm(f"{part} has no closed Gaussian average: at imaginary arguments it is not in the class")
+        average = _of_rotated(rotated).rewrite(sp.erf)
         back = average.subs({_MEAN: sp.I * _MEAN, _VARIANCE: -_VARIANCE}, simultaneous=True)
         total += back.replace(sp.erf, lambda t: sp.I * sp.erfi(sp.expand(-sp.I * t))) / factor
     total = sp.expand(total)
-    return None if total.has(sp.I) else total
+    if total.has(sp.I):
+        raise NoClosedForm(f"{phi} has no closed Gaussian average that is written without the imaginary unit")
+    return total
 
 
-def _of_narrowed(f: sp.Expr) -> sp.Expr:
-    """The average of f, by that of x -> f(x/4): for exp(A x^2) with a large A the engine asks for a small variance."""
-    return _by_engine(f.subs(x, x / 4)).subs({_MEAN: 4 * _MEAN, _VARIANCE: 16 * _VARIANCE}, simultaneous=True)
+def _of_rotated(f: sp.Expr) -> sp.Expr:
+    """The average of f; if need be by that of f(x/4): for a large A the engine asks exp(A x^2) for a small variance."""
+    try:
+        return _by_engine(f)
+    except NoClosedForm:
+        return _by_engine(f.subs(x, x / 4)).subs({_MEAN: 4 * _MEAN, _VARIANCE: 16 * _VARIANCE}, simultaneous=True)
 
 
 def _by_engine(phi: sp.Expr) -> sp.Expr:
@@ -133,7 +134,7 @@ def ntk_activation(phi: sp.Expr) -> sp.Expr:
     Examples
     --------
     >>> ntk_activation(sp.sin(x))
-    2*Integral(exp(-y**2)*exp(-1/2)*exp(exp(-2*y**2)/2)*sin(x*exp(-y**2)), (y, 0, oo))/sqrt(pi)
+    2*Integral(exp(-1/2)*exp(-y**2)*exp(exp(-2*y**2)/2)*sin(x*exp(-y**2)), (y, 0, oo))/sqrt(pi)
     """
     _refuse_parameters(phi)
     decay = sp.exp(-(y**2))
@@ -240,7 +241,7 @@ def _bound(parts: Pieces, z: arb, variance: arb) -> arb:
     size = abs(z).upper()
     for branch, side in ((parts.branches[0], -1), (parts.branches[-1], 1)):
         majorant = tail_majorant(branch, side, reach)
-        b, d = majorant.linear + 1, majorant.quadratic
+        b, d = (majorant.linear + 1).max(arb(0)), majorant.quadratic.max(arb(0))
         narrowed = 1 - 2 * d * variance
         if not narrowed > 0:
             raise PrecisionError(f"{branch} grows too fast for a Gaussian of variance {variance.str(5)}")

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
 from math import isqrt
 
 import sympy as sp
-from flint import arb, arb_series
+from flint import acb, arb, arb_mat, arb_series
 
 from kernalg.design import closed_forms as table
 from kernalg.design.closed_forms import ClosedForm, Family, Half
@@ -23,7 +24,8 @@ from kernalg.symbols import rho
 
 TERMS = 24  # Taylor coefficients looked at; the last WINDOW of each parity identify the family
 WINDOW = 6
-MOST_TERMS_OF_A_COEFFICIENT = 60
+MOST_TERMS_OF_A_COEFFICIENT = 16
+LONGEST = 3000  # nodes of a formula that is looked at
 
 
 def closed_forms(sigma: sp.Expr, only_proved: bool = True) -> tuple[ClosedForm, ...]:
@@ -60,7 +62,7 @@ def closed_forms(sigma: sp.Expr, only_proved: bool = True) -> tuple[ClosedForm, 
     sigma = _checked(sigma)
     if sigma.is_polynomial(rho):
         return _of_polynomial(sp.Poly(sigma, rho))
-    if not _promising(sigma):
+    if not (_is_short(sigma) and _promising(sigma)):
         return ()
     coefficients = _exact_taylor(sigma, TERMS)
     if coefficients is None:
@@ -98,6 +100,8 @@ def nngp_of_ntk(theta: sp.Expr) -> sp.Expr | None:
     theta = _checked(theta)
     if theta.is_polynomial(rho):
         return sp.expand(sp.integrate(theta, (rho, 0, rho)) / rho)
+    if not _is_short(theta):
+        return None
     if _promising(theta, tangent=True):
         coefficients = _exact_taylor(theta, TERMS)
         halves = None if coefficients is None else _halves([a / (k + 1) for k, a in enumerate(coefficients)])
@@ -115,6 +119,11 @@ def _checked(kernel: sp.Expr) -> sp.Expr:
     if kernel.free_symbols - {rho}:
         raise DomainError(f"{kernel} has the symbols {kernel.free_symbols}; give numbers for all but kernalg.rho")
     return kernel
+
+
+def _is_short(kernel: sp.Expr) -> bool:
+    """No spelling of a family is long; formulas of deep networks are, and nothing is to be found in them."""
+    return len(list(islice(sp.preorder_traversal(kernel), LONGEST + 1))) <= LONGEST
 
 
 def _of_polynomial(polynomial: sp.Poly) -> tuple[ClosedForm, ...]:
@@ -238,28 +247,54 @@ def _promising(kernel: sp.Expr, tangent: bool = False) -> bool:
     sqrt((k+1)(k+2) a_{k+2}/a_k) is a Moebius function of k plus a line: four points give it, the fifth decides.
     """
     with precision(400, TERMS):
-        try:
-            series = ball_function(kernel, [rho])(arb_series([0, 1], prec=TERMS))
-        except (KernalgError, ZeroDivisionError, ValueError):
-            return True
-        a = [series[k] / (k + 1 if tangent else 1) for k in range(TERMS)]
-        if not all(v.is_finite() for v in a):
-            return True
+        a = _taylor_balls(kernel)
+        if a is None:
+            return False
+        if tangent:
+            a = [v / (k + 1) for k, v in enumerate(a)]
         return all(_looks_right([a[k] for k in range(parity, TERMS, 2)][-WINDOW:], parity) for parity in (0, 1))
 
 
+def _taylor_balls(kernel: sp.Expr) -> list[arb] | None:
+    """Taylor coefficients at 0; where 0 is a removable singularity, from a circle, with an estimated error.
+
+    None when they cannot be had, which is where the kernel is not analytic.
+    """
+    try:
+        f = ball_function(kernel, [rho])
+    except KernalgError:
+        return None
+    try:
+        series = f(arb_series([0, 1], prec=TERMS))
+        if all(series[k].is_finite() for k in range(TERMS)):
+            return [series[k] for k in range(TERMS)]
+    except (KernalgError, ZeroDivisionError, ValueError):
+        pass
+    points, radius = 256, arb(1) / 2
+    circle = [acb.exp_pi_i(acb(2 * i) / points) for i in range(points)]
+    try:
+        values = [acb(f(radius * z, analytic=True)) for z in circle]
+    except (KernalgError, ZeroDivisionError, ValueError):
+        return None
+    if not all(v.is_finite() for v in values):
+        return None
+    estimate = arb(0, arb(10) ** -30)
+    return [
+        sum((v * circle[-i * k % points] for i, v in enumerate(values)), start=acb(0)).real / points / radius**k
+        + estimate
+        for k in range(TERMS)
+    ]
+
+
 def _looks_right(a: list[arb], parity: int) -> bool:
-    tiny = arb(10) ** -40
-    if all(abs(v) < tiny for v in a):
+    if all(v.contains(0) for v in a):
         return True
-    if not all(v > tiny for v in a):
+    if not all(v > 0 for v in a):
         return False
     start = TERMS - 2 + parity - 2 * (WINDOW - 1)
     ks = [start + 2 * i for i in range(WINDOW - 1)]
     r = [(b / v * (k + 1) * (k + 2)).sqrt() for k, v, b in zip(ks, a, a[1:], strict=False)]
     # r_k (k + p) = A k^2 + B k + C has a solution (p, A, B, C) at five points: one determinant of minors vanishes.
-    from flint import arb_mat
-
     rows = [[r[i] * ks[i], r[i], arb(ks[i]) ** 2, arb(ks[i]), arb(1)] for i in range(5)]
     return bool(arb_mat(rows).det().contains(0))
 
@@ -442,13 +477,13 @@ class _Ring:
 
     def of(self, expr: sp.Expr) -> sp.Expr:
         expr = _in_exponentials(expr)
-        rates = {r for e in expr.atoms(sp.exp) if (r := self._rate(e.args[0])) is not None}
+        rates = {r for e in expr.atoms(sp.exp) if (r := self.rate(e.args[0])) is not None}
         for rate in rates:
             self._register(rate)
         return self._walk(expr)
 
     @staticmethod
-    def _rate(argument: sp.Expr) -> sp.Expr | None:
+    def rate(argument: sp.Expr) -> sp.Expr | None:
         argument = sp.expand(argument)
         rate = argument.coeff(rho, 1)
         return rate if rate != 0 and not (argument - rate * rho).has(rho) else None
@@ -468,7 +503,7 @@ class _Ring:
         if e.is_Add or e.is_Mul:
             return e.func(*(self._walk(a) for a in e.args))
         if isinstance(e, sp.exp):
-            rate = self._rate(e.args[0])
+            rate = self.rate(e.args[0])
             if rate is not None:
                 base, generator = next((b, g) for b, g in self.rates if sp.radsimp(rate / b).is_Integer)
                 constant = sp.expand(e.args[0]) - rate * rho
@@ -517,7 +552,11 @@ class _Ring:
 
 def _exponential_average(theta: sp.Expr) -> sp.Expr | None:
     """(1/rho) int_0^rho of a sum of terms rho^n exp(c rho + d); None when there is another term."""
-    expanded = sp.expand(_in_exponentials(theta))
+    expanded = _in_exponentials(theta)
+    rates = {e: _Ring.rate(e.args[0]) for e in expanded.atoms(sp.exp) if e.has(rho)}
+    if None in rates.values() or not expanded.subs({e: sp.Dummy() for e in rates}).is_polynomial(rho):
+        return None
+    expanded = sp.expand(expanded)
     total = sp.S.Zero
     for term in sp.Add.make_args(expanded):
         rate = sp.S.Zero
@@ -525,7 +564,7 @@ def _exponential_average(theta: sp.Expr) -> sp.Expr | None:
         for e in term.atoms(sp.exp):
             if not e.has(rho):
                 continue
-            own = _Ring._rate(e.args[0])
+            own = _Ring.rate(e.args[0])
             if own is None:
                 return None
             rate += own

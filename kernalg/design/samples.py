@@ -9,8 +9,8 @@ squares or a linear program finds one), or a *Farkas certificate* exists (or the
 .. math:: \sum_j\mu_j\rho_j^k\ge0\ \text{ for every }k\ge0,\qquad \sum_j\mu_jK_j+\sum_j\tau_j|\mu_j|<0,
 
 for the first makes :math:`\sum_j\mu_jK(\rho_j)\ge0` for every kernel of the cone. The weights come from floating-point
-programs, the inequalities are then proved in ball arithmetic: k by k up to some degree, on intervals of real k (even and
-odd k apart) beyond it, and by the largest :math:`|\rho_j|` in the end, which outgrows all others.
+programs, the inequalities are then proved in ball arithmetic: k by k up to some degree, on intervals of real k (even
+and odd k apart) beyond it, and by the largest :math:`|\rho_j|` in the end, which outgrows all others.
 
 References: Schoenberg 1942; Rockafellar, *Convex Analysis* (1970), section 22 (Farkas); Lawson & Hanson, *Solving Least
 Squares Problems* (1974), chapter 23.
@@ -19,8 +19,6 @@ Squares Problems* (1974), chapter 23.
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +29,11 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linprog, nnls
 from scipy.special import ndtri
 
-from kernalg.checks import FloatArray, real_vector, whole_number
-from kernalg.enclosure.balls import ball, ball_function, precision
+from kernalg.checks import FloatArray, real_vector
+from kernalg.design.moments import as_float, negative_moments
+from kernalg.enclosure.balls import ball, precision
 from kernalg.errors import DomainError
 from kernalg.formula import exact_number
-from kernalg.symbols import rho
 
 DEFAULT_TOLERANCE = 1e-9
 CONFIDENCE = 1e-3
@@ -45,12 +43,9 @@ _HIGHEST = 4096
 _STRICT = 1e-9
 _LP = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 _ROUNDS = 8
-_ONE_BY_ONE = 600
-_MOST_STEPS = 2000
 _PLACES = 12
+_FEW = 60
 _COARSE = 0.01
-_RADII = (0.8, 0.97)
-_NODES = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +181,7 @@ def sampled_kernel(
         raise DomainError(f"{t.size} samples: at most {MOST_SAMPLES} are decided at once; take a subset")
     outside = np.flatnonzero(np.abs(t) > 1)
     if outside.size:
-        raise DomainError(f"cosines[{outside[0]}] is {t[outside[0]]!r}; a cosine lies in [-1, 1]")
+        raise DomainError(f"cosines[{outside[0]}] is {float(t[outside[0]])!r}; a cosine lies in [-1, 1]")
     w, b = first_layer(w_var, b_var)
     tau = _tolerances(K, tolerance, standard_errors)
     problem = _Problem(t, K, tau, w, b)
@@ -249,7 +244,7 @@ class _Problem:
         self.scale = float(np.abs(K).max()) or 1.0
         self.k, self.tolerance = K / self.scale, tau / self.scale
         self.exact_rho = _correlations(t, w, b)
-        self.rho = np.array([_float(r) for r in self.exact_rho])
+        self.rho = np.array([as_float(r) for r in self.exact_rho])
         self.bias = float(b / w)
         few = min(max(40, 2 * len(t)), 400)
         spread = np.unique(np.geomspace(few, _HIGHEST, 24).astype(int))
@@ -280,12 +275,14 @@ class _Problem:
             certificate, violated = self.prove(weights)
             if certificate is not None:
                 return self.answer(False, a, certificate)
-            violated = np.setdiff1d(violated, self.powers)
-            if not violated.size:
+            missing = np.setdiff1d(violated, self.powers)
+            if not missing.size:
                 break
             old = self.powers
-            self.powers = np.union1d(old, violated)
-            a = np.bincount(np.searchsorted(self.powers, old), a, minlength=len(self.powers))
+            self.powers = np.union1d(old, missing)
+            moved = np.zeros(len(self.powers))
+            moved[np.searchsorted(self.powers, old)] = a
+            a = moved
         return self.answer(None, a, None)
 
     # -- a kernel
@@ -349,12 +346,12 @@ class _Problem:
 
         Beyond all positive samples a kernel takes any value at a negative rho by one high even or odd power.
         """
-        reach = max((r for r in self.exact_rho if r >= 0), default=fmpq(-1), key=_float)
+        reach = max((r for r in self.exact_rho if r >= 0), default=fmpq(-1), key=as_float)
         return np.array([bool(r >= 0 or abs(r) <= reach) for r in self.exact_rho])
 
     # -- a proof
 
-    def prove(self, weights: FloatArray) -> tuple[FarkasCertificate | None, FloatArray]:
+    def prove(self, weights: FloatArray) -> tuple[FarkasCertificate | None, list[int]]:
         """The certificate, or powers whose moments are not positive."""
         support = np.flatnonzero(weights)
         with precision(_BITS):
@@ -363,9 +360,9 @@ class _Problem:
             slack = sum((abs(m) * arb(float(self.tau[j])) for m, j in zip(mu, support, strict=True)), arb(0))
             violated = negative_moments(mu, [self.exact_rho[j] for j in support])
             if violated or not value + slack < 0:
-                return None, np.array(violated, dtype=int)
+                return None, violated
             certificate = FarkasCertificate(self.t[support], weights[support], float(value), float(slack))
-        return certificate, np.zeros(0, dtype=int)
+        return certificate, []
 
     # -- the answer
 
@@ -388,16 +385,17 @@ class _Problem:
         if self.t.max() < 1:
             return math.inf, 1.0
         allowance = np.maximum(self.tolerance, residual) + 1e-8
-        table = self.table(self.rho)
         widest, where = -math.inf, 1.0
         for place in _places(self.t):
             row = self.table([self.correlation(place)])[0]
+            near = self._near(place)
+            table, k, slack = self.table(self.rho[near]), self.k[near], allowance[near]
             ends = []
             for sign in (1, -1):
                 result = linprog(
                     sign * row,
                     A_ub=np.vstack([table, -table]),
-                    b_ub=np.concatenate([self.k + allowance, allowance - self.k]),
+                    b_ub=np.concatenate([k + slack, slack - k]),
                     bounds=(0, None),
                     method="highs",
                 )
@@ -405,6 +403,18 @@ class _Problem:
             if ends[1] - ends[0] > widest:
                 widest, where = ends[1] - ends[0], place
         return max(widest, 0.0) * self.scale, where
+
+    def _near(self, place: float) -> np.ndarray:
+        """The samples for the bounds at `place`: all if they are few, else the nearest and a spread of others.
+
+        Fewer samples leave more open, so what is found is an upper bound still.
+        """
+        count = len(self.t)
+        if count <= _FEW:
+            return np.arange(count)
+        nearest = np.argsort(np.abs(self.t - place), kind="stable")[: _FEW // 2]
+        spread = np.argsort(self.t, kind="stable")[np.linspace(0, count - 1, _FEW // 2).astype(int)]
+        return np.union1d(nearest, spread)
 
 
 def _places(t: FloatArray) -> list[float]:
@@ -415,229 +425,3 @@ def _places(t: FloatArray) -> list[float]:
     chosen = np.unique(np.concatenate([order[:_PLACES], np.arange(len(middles))[:3], np.arange(len(middles))[-3:]]))
     places = [float(np.cos(middles[i])) for i in chosen]
     return places if t.min() == -1 else [*places, -1.0]
-
-
-def _float(r: Any) -> float:
-    return int(r.p) / int(r.q) if isinstance(r, fmpq) else float(r)
-
-
-def negative_moments(mu: list[arb], points: list[Any]) -> list[int]:
-    """Some k at which sum mu_j rho_j^k >= 0 is not proved; none if it holds for every k >= 0."""
-    first = max(points, key=lambda r: abs(_float(r)))
-    if first == 0:
-        return [] if sum(mu, arb(0)) >= 0 else [0]
-    top = abs(first)
-    leading = [r is first or bool(abs(r) == top) for r in points]
-    ratios = [arb(-1 if r < 0 else 1) if one else arb(r / top) for r, one in zip(points, leading, strict=True)]
-    if not all(one or abs(r) < 1 for r, one in zip(ratios, leading, strict=True)):
-        return [_ONE_BY_ONE]  # balls that overlap: which is the largest is open
-    violated, terms = [], list(mu)
-    for k in range(_ONE_BY_ONE):
-        if not sum(terms, arb(0)) >= 0:
-            violated.append(k)
-        terms = [m * r for m, r in zip(terms, ratios, strict=True)]
-    if violated:
-        return violated
-    sizes = [abs(r) for r in ratios]
-    for parity in (0, 1):
-        signed = [m if parity == 0 or not r < 0 else -m for m, r in zip(mu, ratios, strict=True)]
-        violated += _negative_beyond(signed, sizes, parity)
-    return violated
-
-
-def _negative_beyond(weights: list[arb], sizes: list[arb], parity: int) -> list[int]:
-    """The same for sum weights_j sizes_j^k over real k >= _ONE_BY_ONE, the largest size being 1.
-
-    On [low, high] it is at least the positive terms at `high` plus the negative ones at `low`. Once the weight at size
-    1 exceeds all others together, it is positive for good.
-    """
-    leader = sum((m for m, s in zip(weights, sizes, strict=True) if s == 1), arb(0))
-    if not leader > 0:
-        return [_ONE_BY_ONE + parity]
-    others = [(m, s.log()) for m, s in zip(weights, sizes, strict=True) if s < 1 and s > 0]
-
-    def parts(k: int) -> tuple[arb, arb]:
-        terms = [m * (log * k).exp() for m, log in others]
-        return leader + sum((x for x in terms if x > 0), arb(0)), sum((x for x in terms if not x > 0), arb(0))
-
-    low, steps = _ONE_BY_ONE, 0
-    step = max(1, low // 8)
-    up, down = parts(low)
-    while True:
-        if leader + down > 0:  # the negative terms only shrink in size from here on
-            return []
-        steps += 1
-        if steps > _MOST_STEPS:
-            return [low + (low + parity) % 2]
-        next_up, next_down = parts(low + step)
-        if next_up + down > 0:
-            low, up, down, step = low + step, next_up, next_down, 2 * step
-        elif step > 1:
-            step //= 2
-        elif up + down > 0 and next_up + next_down > 0:
-            low, up, down = low + 1, next_up, next_down
-        else:
-            return [low + (low + parity) % 2]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# A function of the cosine
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TaylorEstimate:
-    """Taylor coefficients in rho of a function that takes complex numbers, with their estimated errors.
-
-    Attributes
-    ----------
-    coefficients, errors : float64 arrays
-        By Cauchy's integral on a circle about rho = 0; the errors come from rounding and from a second circle (they are
-        estimates, no bounds).
-    radius : float
-        Of the larger circle.
-    deviation : float
-        The largest distance of the sum of these terms from the function at real points with |rho| <= `radius`.
-    """
-
-    coefficients: FloatArray
-    errors: FloatArray
-    radius: float
-    deviation: float
-
-    def __repr__(self) -> str:
-        return f"<TaylorEstimate of {len(self.coefficients)} coefficients, errors up to {self.errors.max():.2g}>"
-
-
-def read_callable(
-    f: Callable[[Any], Any], w_var: Any = 1, b_var: Any = 0, tolerance: Any = None, points: int = 65
-) -> sp.Expr | TaylorEstimate | SampledKernel:
-    """A function of the cosine as a formula if it takes symbols, by Taylor coefficients if analytic, or by samples.
-
-    Parameters
-    ----------
-    f : callable
-        Of the cosine in [-1, 1], on arrays or on single floats.
-    w_var, b_var, tolerance
-        As in `sampled_kernel`.
-    points : int
-        How many Chebyshev points (both ends included) are asked.
-
-    Returns
-    -------
-    sympy.Expr
-        f(rho) in `kernalg.symbols.rho` (here the cosine), if f gives one that agrees with its numbers.
-    TaylorEstimate
-        In the correlation rho of the first layer, if f takes complex numbers and is analytic in the disc.
-    SampledKernel
-        Otherwise.
-
-    Raises
-    ------
-    DomainError
-        If f fails, or gives anything but finite real numbers on [-1, 1].
-
-    Examples
-    --------
-    >>> read_callable(lambda c: c**2 + 1)
-    rho**2 + 1
-    >>> read_callable(np.exp)
-    <TaylorEstimate of 17 coefficients, errors up to ...e-15>
-    >>> read_callable(lambda c: np.maximum(c, 0.0)).feasible
-    False
-    """
-    if not callable(f):
-        raise DomainError(f"{f!r} is no function; give one of the cosine, on arrays or on floats")
-    w, b = first_layer(w_var, b_var)
-    t = np.cos(np.arange(whole_number("points", points, 3)) * np.pi / (points - 1))
-    t[-1] = -1.0
-    values = _evaluated(f, t)
-    formula = _formula_of(f, t, values)
-    if formula is not None:
-        return formula
-    estimate = _by_circles(f, float(b / w), np.abs(values).max() or 1.0)
-    return estimate if estimate is not None else sampled_kernel(t, values, w, b, tolerance)
-
-
-def _evaluated(f: Callable[[Any], Any], t: FloatArray) -> FloatArray:
-    """f at real points, by one call or one by one."""
-    try:
-        with np.errstate(all="ignore"):
-            found = np.asarray(f(t.copy()))
-        if found.shape != t.shape or found.dtype.kind not in "biufc":
-            raise TypeError("no elementwise function")
-    except Exception:  # whatever the user's function does on arrays: single points decide
-        found = np.array([_at_point(f, float(c)) for c in t])
-    bad = np.flatnonzero(~np.isfinite(found))
-    if bad.size:
-        raise DomainError(f"the function is {found[bad[0]]} at cosine {t[bad[0]]:.17g}; a kernel is finite on [-1, 1]")
-    bad = np.flatnonzero(np.imag(found) != 0)
-    if bad.size:
-        raise DomainError(f"the function is {found[bad[0]]} at cosine {t[bad[0]]:.17g}; a kernel is real on [-1, 1]")
-    return np.real(found).astype(np.float64)
-
-
-def _at_point(f: Callable[[Any], Any], c: float) -> complex:
-    try:
-        with np.errstate(all="ignore"):
-            return complex(f(c))
-    except Exception as error:
-        raise DomainError(
-            f"the function fails at cosine {c:.17g} ({type(error).__name__}: {error}); "
-            "give one that takes a float, or an array, in [-1, 1] and returns real numbers"
-        ) from error
-
-
-def _formula_of(f: Callable[[Any], Any], t: FloatArray, values: FloatArray) -> sp.Expr | None:
-    """f(symbol), if it is a formula in it that gives the same numbers."""
-    try:
-        formula = exact_number(f(rho), "the formula")
-        if formula.free_symbols - {rho}:
-            return None
-        with precision(_BITS):
-            function = ball_function(formula, (rho,))
-            known = np.array([float(function(arb(float(c)))) for c in t])
-    except Exception:  # it is a function of numbers
-        return None
-    return formula if np.allclose(known, values, rtol=1e-9, atol=1e-9 * np.abs(values).max()) else None
-
-
-def _by_circles(f: Callable[[Any], Any], bias: float, scale: float) -> TaylorEstimate | None:
-    """Cauchy's integral on two circles about rho = 0; None if f is not analytic (or real on the axis) in the larger."""
-    expansions = []
-    for radius in _RADII:
-        angles = 2 * np.pi * np.arange(_NODES) / _NODES
-        circle = radius * np.exp(1j * angles)
-        try:
-            with np.errstate(all="ignore"), warnings.catch_warnings():
-                warnings.simplefilter("error")  # a complex number cast to a real one is no value
-                found = np.asarray(f((1 + bias) * circle - bias), dtype=np.complex128)
-        except Exception:  # it takes real numbers only
-            return None
-        if found.shape != circle.shape or not np.isfinite(found).all():
-            return None
-        fourier = np.fft.fft(found) / _NODES
-        size = np.abs(found).max()
-        half = _NODES // 2
-        # negative powers, or imaginary parts: not analytic inside, or not real on the axis
-        if max(np.abs(fourier[half:]).max(), np.abs(fourier[:half].imag).max()) > 1e-10 * size:
-            return None
-        expansions.append((fourier[:half].real / radius ** np.arange(half), size))
-    (inner, inner_size), (a, size) = expansions
-    k = np.arange(len(a))
-    rounding = 8 * np.finfo(float).eps * size / _RADII[1] ** k
-    inner_rounding = 8 * np.finfo(float).eps * inner_size / _RADII[0] ** k
-    errors = rounding + np.where(inner_rounding < 1e-12 * scale, np.abs(a - inner), 0.0)
-    meaningful = np.flatnonzero(np.abs(a) > 4 * errors)
-    count = int(meaningful[-1]) + 1 if meaningful.size else 1
-    poor = np.flatnonzero(errors > 1e-8 * scale)
-    if poor.size:
-        count = min(count, int(poor[0]))
-    a, errors = a[:count], errors[:count]
-    real = np.linspace(max(-_RADII[1], (bias - 1) / (bias + 1)), _RADII[1], 41)
-    values = _evaluated(f, np.maximum((1 + bias) * real - bias, -1.0))
-    deviation = float(np.abs(np.polynomial.polynomial.polyval(real, a) - values).max())
-    if deviation > 1e-8 * scale:
-        return None
-    for array in (a, errors):
-        array.flags.writeable = False
-    return TaylorEstimate(a, errors, _RADII[1], deviation)

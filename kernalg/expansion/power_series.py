@@ -19,25 +19,23 @@ References: Brent & Kung, *Fast algorithms for manipulating formal power series*
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
-from flint import arb, fmpq, fmpq_poly
+from flint import fmpq, fmpq_poly
 
 from kernalg.checks import whole_number
-from kernalg.enclosure.balls import ball, precision
 from kernalg.errors import DomainError, NoClosedForm
+from kernalg.expansion.series_constants import Combination, Constants, Monomial, as_fmpq
 from kernalg.formula import exact_number
 from kernalg.symbols import bivariate_normal_cdf, dawson, normal_cdf, rectified_moment
 
 MOST_TERMS = 100_000
-MOST_PRODUCTS = 60_000
-MOST_CONSTANTS = 5_000
+MOST_PRODUCTS = 50_000
+MOST_CONSTANTS = 3_000
 _ATTEMPTS = 24
-_BITS = 192
-_MORE_BITS = 4000
 
 # f(p) = f(p0) + int f'(p) p', the derivatives being simpler than the functions
 _BY_DERIVATIVE = (
@@ -64,7 +62,8 @@ def exact_taylor(expr: Any, variable: sp.Symbol, at: Any, terms: int) -> list[sp
         Sums, products, powers (also symbolic ones), exp, log, the circular and hyperbolic functions and their inverses,
         erf and its relatives, `normal_cdf`, `bivariate_normal_cdf`, `dawson`, `rectified_moment`, 2F1-like ``hyper``
         at the origin; Abs, sign, Max, Min, Heaviside and Piecewise where the branch is clear. Other symbols are
-        parameters; give them their assumptions (``positive=True``) where a sign matters.
+        parameters; give them their assumptions (``positive=True``) where a sign matters. A root of a parameter whose
+        sign is open is taken as real.
     variable : Symbol
     at : exact number
         The centre: an int, Fraction, string or SymPy number; symbols are allowed.
@@ -191,96 +190,6 @@ class _TooShort(Exception):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Constants: rational combinations of monomials
-
-Combination = dict[sp.Expr, fmpq]
-
-
-def _rational(value: sp.Rational) -> fmpq:
-    return fmpq(int(value.p), int(value.q))
-
-
-def _expr(combination: Combination) -> sp.Expr:
-    return sp.Add(*(sp.Rational(int(r.p), int(r.q)) * m for m, r in combination.items()))
-
-
-@dataclass
-class _Constants:
-    """Products, enclosures and signs of the constants of one expansion."""
-
-    products: dict[tuple[sp.Expr, sp.Expr], tuple[fmpq, sp.Expr]] = field(default_factory=dict)
-    balls: dict[sp.Expr, arb | None] = field(default_factory=dict)
-
-    def product(self, a: sp.Expr, b: sp.Expr) -> tuple[fmpq, sp.Expr]:
-        if a is sp.S.One or b is sp.S.One:
-            return fmpq(1), a * b
-        found = self.products.get((a, b))
-        if found is None:
-            rational, monomial = (a * b).as_coeff_Mul(rational=True)
-            found = self.products[a, b] = (_rational(rational), monomial)
-        return found
-
-    def split(self, value: sp.Expr) -> Combination:
-        combination: Combination = {}
-        for part in sp.Add.make_args(value):
-            rational, monomial = part.as_coeff_Mul(rational=True)
-            if rational != 0:
-                combination[monomial] = combination.get(monomial, fmpq(0)) + _rational(rational)
-        return combination
-
-    def _ball(self, monomial: sp.Expr) -> arb | None:
-        """At `_BITS`, parameters replaced by numbers that agree with their assumptions; None without an enclosure."""
-        if monomial not in self.balls:
-            self.balls[monomial] = _enclosed(monomial)
-        return self.balls[monomial]
-
-    def is_zero(self, combination: Combination) -> bool:
-        if not combination:
-            return True
-        if len(combination) == 1 and not next(iter(combination)).has(sp.Add):
-            return False  # a product of numbers that are not 0, by the rules of SymPy's own products
-        with precision(_BITS):
-            balls = [self._ball(m) for m in combination]
-            known = [b for b in balls if b is not None]
-            if len(known) == len(balls):
-                total = sum((b * arb(r) for b, r in zip(known, combination.values(), strict=True)), arb(0))
-                if total.is_finite() and not total.contains(0):
-                    return False
-        value = _expr(combination)
-        if sp.expand(value) == 0 or sp.cancel(sp.together(sp.expand(value))) == 0 or sp.simplify(value) == 0:
-            return True
-        closer = _enclosed(value, _MORE_BITS)
-        if closer is None or not closer.is_finite() or closer.contains(0):
-            raise NoClosedForm(f"it could not be decided whether {value} is 0")
-        return False
-
-    def sign(self, combination: Combination) -> int | None:
-        """1, -1 or 0; None if it depends on parameters."""
-        if self.is_zero(combination):
-            return 0
-        value = _expr(combination)
-        if value.free_symbols:
-            if value.is_positive or value.is_negative:
-                return 1 if value.is_positive else -1
-            return None
-        for bits in (_BITS, _MORE_BITS):
-            enclosure = _enclosed(value, bits)
-            if enclosure is not None and (enclosure > 0 or enclosure < 0):
-                return 1 if enclosure > 0 else -1
-        raise NoClosedForm(f"the sign of {value} could not be decided")
-
-
-def _enclosed(value: sp.Expr, bits: int = _BITS) -> arb | None:
-    symbols = sorted(value.free_symbols, key=str)
-    points = {s: (-1 if s.is_negative else 1) * sp.Rational(10 + 7 * i, 13 + 3 * i) for i, s in enumerate(symbols)}
-    with precision(bits):
-        try:
-            return ball(value.subs(points))
-        except DomainError:
-            return None
-
-
-# ---------------------------------------------------------------------------------------------------------------------
 # Series
 
 
@@ -288,7 +197,7 @@ def _enclosed(value: sp.Expr, bits: int = _BITS) -> arb | None:
 class _Series:
     """s^shift times the sum of m r_m(s) over `parts`, up to O(s^(shift + length))."""
 
-    parts: dict[sp.Expr, fmpq_poly]
+    parts: dict[Monomial, fmpq_poly]
     shift: int
     length: int
 
@@ -303,11 +212,11 @@ class _Walk:
     def __init__(self, frame: _Frame) -> None:
         self.frame = frame
         self.length = frame.length
-        self.constants = _Constants()
+        self.constants = Constants((frame.formula.free_symbols | frame.at.free_symbols) - {frame.variable})
         self.known: dict[sp.Expr, _Series] = {}
         self.two_sided: sp.Expr | None = None
         self.work = 0
-        step = _Series({sp.S.One: fmpq_poly([0] * frame.root + [frame.side])}, 0, self.length)
+        step = _Series({(): fmpq_poly([0] * frame.root + [frame.side])}, 0, self.length)
         self.moving: set[sp.Symbol] = {frame.variable}
         self.known[frame.variable] = self.add(self.constant(frame.at), step)
 
@@ -328,11 +237,8 @@ class _Walk:
                 raise frame.no_series(frame.rooted)
             if wanted:
                 coefficients += [sp.S.Zero] * (power // frame.root - len(coefficients))
-                coefficients.append(_expr(combination) * sp.Integer(frame.side) ** (power // frame.root))
+                coefficients.append(self.constants.tidy(combination) * sp.Integer(frame.side) ** (power // frame.root))
         coefficients += [sp.S.Zero] * (frame.terms - len(coefficients))
-        for a in coefficients:
-            if a.has(sp.I):
-                raise _complex(frame.formula, frame)
         return coefficients
 
     # -- arithmetic
@@ -344,18 +250,19 @@ class _Walk:
     def add(self, a: _Series, b: _Series) -> _Series:
         shift = min(a.shift, b.shift)
         length = min(a.shift + a.length, b.shift + b.length) - shift
-        parts: dict[sp.Expr, fmpq_poly] = {}
+        parts: dict[Monomial, fmpq_poly] = {}
         for series in (a, b):
             up = series.shift - shift
             for m, r in series.parts.items():
                 moved = (r.left_shift(up) if up else r).truncate(max(length, 0))
                 parts[m] = parts[m] + moved if m in parts else moved
+        self.check_size(parts)
         return _Series({m: r for m, r in parts.items() if r != 0}, shift, length)
 
     def multiply(self, a: _Series, b: _Series) -> _Series:
         length = min(a.length, b.length)
         self.work += len(a.parts) * len(b.parts)
-        parts: dict[sp.Expr, fmpq_poly] = {}
+        parts: dict[Monomial, fmpq_poly] = {}
         for m, r in a.parts.items():
             for n, s in b.parts.items():
                 product = r.mul_low(s, length)
@@ -365,17 +272,20 @@ class _Walk:
                 if factor != 1:
                     product = product * factor
                 parts[monomial] = parts[monomial] + product if monomial in parts else product
+        self.check_size(parts)
+        return _Series({m: r for m, r in parts.items() if r != 0}, a.shift + b.shift, length)
+
+    def check_size(self, parts: dict[Monomial, fmpq_poly]) -> None:
         if self.work > MOST_PRODUCTS or len(parts) > MOST_CONSTANTS:
             raise NoClosedForm(
                 f"the exact Taylor coefficients of {_short(self.frame.formula)} up to degree {self.frame.terms - 1} "
                 "are sums of too many constants to be of use; take fewer terms, or certified numbers"
             )
-        return _Series({m: r for m, r in parts.items() if r != 0}, a.shift + b.shift, length)
 
     def scale(self, a: _Series, value: sp.Expr) -> _Series:
         """Times a constant, which stays one factor also where it is a sum."""
-        rational, monomial = value.as_coeff_Mul(rational=True)
-        return self.multiply(a, _Series({monomial: fmpq_poly([_rational(rational)])}, 0, self.length))
+        rational, monomial = self.constants.monomial(value)
+        return self.multiply(a, _Series({monomial: fmpq_poly([rational])}, 0, self.length))
 
     def reduced(self, a: _Series, node: Any) -> _Series:
         """With a first coefficient that is not 0."""
@@ -397,14 +307,12 @@ class _Walk:
             return sp.S.Zero, a
         first = a.coefficient(0)
         rest = {m: r - r[0] for m, r in a.parts.items()}
-        return _expr(first), _Series({m: r for m, r in rest.items() if r != 0}, 0, a.length)
+        return self.constants.expr(first), _Series({m: r for m, r in rest.items() if r != 0}, 0, a.length)
 
     def substitute(self, coefficients: Iterator[Combination], u: _Series) -> _Series:
         """sum f_k u^k for a u without constant term."""
-        total = _Series({}, 0, u.shift + u.length)
-        power = _Series({sp.S.One: fmpq_poly([1])}, 0, u.length)
         u = _Series({m: r.left_shift(u.shift) for m, r in u.parts.items()}, 0, u.shift + u.length)
-        power.length = u.length
+        total, power = _Series({}, 0, u.length), _Series({(): fmpq_poly([1])}, 0, u.length)
         for combination in coefficients:
             if not power.parts:
                 break
@@ -415,9 +323,7 @@ class _Walk:
         return total
 
     def derivative(self, a: _Series) -> _Series:
-        parts = {
-            m: fmpq_poly([(a.shift + k) * c for k, c in enumerate(r.coeffs())]) for m, r in a.parts.items()
-        }  # fmt: skip
+        parts = {m: fmpq_poly([(a.shift + k) * c for k, c in enumerate(r.coeffs())]) for m, r in a.parts.items()}
         return _Series({m: r for m, r in parts.items() if r != 0}, a.shift - 1, a.length)
 
     def integral(self, a: _Series, node: Any) -> _Series:
@@ -483,7 +389,7 @@ class _Walk:
 
     def _exponential(self, p: _Series, node: Any) -> _Series:
         p0, u = self.parted(p, node)
-        y = self.substitute(({sp.S.One: fmpq(1, math.factorial(k))} for k in range(u.shift + u.length)), u)
+        y = self.substitute(({(): fmpq(1, math.factorial(k))} for k in range(u.shift + u.length)), u)
         return self.scale(y, sp.exp(p0)) if p0 != 0 else y
 
     def _circular(self, node: sp.Expr) -> _Series:
@@ -495,7 +401,7 @@ class _Walk:
             def terms() -> Iterator[Combination]:
                 for k in range(u.shift + u.length):
                     sign = -1 if not hyperbolic and k % 4 > 1 else 1
-                    yield {sp.S.One: fmpq(sign, math.factorial(k))} if k % 2 == parity else {}
+                    yield {(): fmpq(sign, math.factorial(k))} if k % 2 == parity else {}
 
             return self.substitute(terms(), u)
 
@@ -593,7 +499,7 @@ class _Walk:
             # t^2 to a power is a power of |t|; the root of an odd power is continued from the side where it is real
             if p.shift and p.shift % (2 * self.frame.root) == 0:
                 self.two_sided = node
-        p0 = _expr(first)
+        p0 = self.constants.expr(first)
         shift = int(exponent * p.shift) if p.shift else 0
         p = _Series(p.parts, 0, p.length)
         if p0 != 1:
@@ -609,9 +515,9 @@ class _Walk:
 
     def _binomials(self, exponent: sp.Expr, count: int) -> Iterator[Combination]:
         if exponent.is_Rational:
-            a, term = _rational(exponent), fmpq(1)
+            a, term = as_fmpq(exponent), fmpq(1)
             for k in range(count):
-                yield {sp.S.One: term} if term != 0 else {}
+                yield {(): term} if term != 0 else {}
                 term = term * (a - k) / (k + 1)
             return
         symbolic = sp.S.One
@@ -660,7 +566,9 @@ class _Walk:
         p = self.reduced(p, node)
         sign = self.constants.sign(p.coefficient(0))
         if sign is None:
-            raise NoClosedForm(f"which branch of {node} holds depends on the sign of {_expr(p.coefficient(0))}")
+            raise NoClosedForm(
+                f"which branch of {node} holds depends on the sign of {self.constants.expr(p.coefficient(0))}"
+            )
         if p.shift:
             self.two_sided = node
         return sign
@@ -687,6 +595,3 @@ class _Walk:
 def _short(expr: sp.Expr) -> str:
     text = str(expr)
     return text if len(text) <= 80 else f"{text[:60]} …"
-
-
-__all__: Sequence[str] = ("exact_taylor",)

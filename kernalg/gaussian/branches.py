@@ -19,6 +19,7 @@ from kernalg.enclosure.balls import BallFunction, ball, ball_function, precision
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.gaussian.growth import tail_majorant
 from kernalg.gaussian.pieces import Pieces
+from kernalg.gaussian.polynomials import Polynomial, polynomial
 from kernalg.symbols import x
 
 BOUND_BITS = 64  # a bound needs few digits
@@ -46,7 +47,8 @@ class Branch:
 
     def __init__(self, expr: sp.Expr, left: sp.Expr | None, right: sp.Expr | None) -> None:
         self.expr, self.left, self.right = expr, left, right
-        self.function = ball_function(expr, (x,))
+        # The powers of a long polynomial are summed once, not at every node.
+        self.function: BallFunction | Polynomial = polynomial(expr) or ball_function(expr, (x,))
         self.removable = self._removable_points()
         self._refuse_poles()
 

@@ -22,12 +22,16 @@ from kernalg.formula import exact_number, read_object
 from kernalg.network.layers import Dense, Layer, Nonlinearity, layers_from_tree, layers_to_tree
 from kernalg.network.profile import Evaluation, Profile
 from kernalg.network.recursion import on_diagonal, on_opposites, on_pair, on_sphere
-from kernalg.network.smooth_function import float64_functions, has_float64_functions
+from kernalg.network.smooth_function import float64_functions, has_float64_functions, polynomial_function
 from kernalg.network.sphere_tables import NetworkSpheres
 from kernalg.symbols import bivariate_normal_cdf
 
 if TYPE_CHECKING:
     from kernalg.compiled.operator import KernelOperator, Progress
+
+
+# Degrees of polynomials up to which their formulas are compiled: in networks of polynomials, and beside others.
+_COMPILED, _COMPILED_AMONG_OTHERS = 3, 6
 
 
 @dataclass(frozen=True)
@@ -201,14 +205,28 @@ def _check(layers: tuple[Layer, ...]) -> None:
 
 def _has_float64_form(phi: Activation) -> bool:
     """Whether both duals are formulas of real functions that float64 code has."""
+    if phi.polynomial is not None:
+        return True
     dual, slope = phi.dual, phi.dual.derivative
     return dual.has_closed_form and slope.has_closed_form and not any(d.expr.has(sp.I, sp.hyper) for d in (dual, slope))
+
+
+def _has_long_polynomials(layers: tuple[Layer, ...]) -> bool:
+    """Whether formulas of polynomials would take seconds to compile, or not end, where finite series are at once there.
+
+    Other activations in the network are better off by formula, which polynomials of a middle length can share.
+    """
+    nonlinear = [layer for layer in layers if not isinstance(layer, Dense)]
+    found = [layer.polynomial for layer in nonlinear if isinstance(layer, Activation)]
+    degrees = [polynomial.degree for polynomial in found if polynomial is not None]
+    return max(degrees, default=0) > (_COMPILED if len(degrees) == len(nonlinear) else _COMPILED_AMONG_OTHERS)
 
 
 @lru_cache(maxsize=64)
 def _program(layers: tuple[Layer, ...]) -> LayerProgram:
     _check(layers)
     by_series = any(isinstance(layer, Activation) and not _has_float64_form(layer) for layer in layers)
+    by_series = by_series or _has_long_polynomials(layers)
     steps: list[DenseStep | DualStep | SeriesStep] = []
     for layer in layers:
         if isinstance(layer, Dense):
@@ -217,7 +235,11 @@ def _program(layers: tuple[Layer, ...]) -> LayerProgram:
             if not isinstance(layer, Activation) or not has_float64_functions(layer):
                 return LayerProgram(None, NetworkSpheres(layers))
             parity = {"even": 1, "odd": -1, None: 0}[layer.parity]
-            steps.append(SeriesStep(float64_functions(layer), parity, layer.name, bool(layer.breakpoints)))
+            if layer.polynomial is not None:
+                finite = polynomial_function(layer.polynomial)
+                steps.append(SeriesStep(finite, parity, layer.name, coefficients=finite.coefficients))
+            else:
+                steps.append(SeriesStep(float64_functions(layer), parity, layer.name, bool(layer.breakpoints)))
         else:
             dual, slope = layer.dual, layer.dual.derivative
             same, opposite = (dual.diagonal, slope.diagonal), (dual.antidiagonal, slope.antidiagonal)
@@ -257,6 +279,7 @@ def _evaluation(layers: tuple[Layer, ...], tangent: bool) -> Evaluation:
     duals = [dual for layer in layers if not isinstance(layer, Dense) for dual in _duals(layer, tangent)]
     if any(isinstance(dual, Dual) and not dual.has_closed_form for dual in duals):
         return "quadrature"
+    duals = [dual for dual in duals if not (isinstance(dual, Dual) and dual.polynomials is not None)]
     return "slow formula" if any(dual.expr.has(bivariate_normal_cdf) for dual in duals) else "formula"
 
 

@@ -30,6 +30,8 @@ Map = Callable[..., Any]  # balls to a ball
 def pair_function(layer: Nonlinearity, derivative: bool) -> Map:
     """E[f(u) f(v)] as a function of balls (q1, q2, c)."""
     dual = _dual(layer, derivative)
+    if isinstance(dual, Dual) and dual.polynomials is not None:
+        return dual.polynomials
     if _is_numeric(dual):
         return numeric_map(dual)
     return ball_function(dual.expr, (q1, q2, c))
@@ -39,6 +41,8 @@ def pair_function(layer: Nonlinearity, derivative: bool) -> Map:
 def diagonal_function(layer: Nonlinearity, derivative: bool) -> Map:
     """E f(u)^2 as a function of the variance."""
     dual = _dual(layer, derivative)
+    if isinstance(dual, Dual) and dual.polynomials is not None:
+        return dual.polynomials.diagonal
     if _is_numeric(dual):
         return numeric_map(dual).diagonal
     return ball_function(dual.diagonal, (q1,))
@@ -47,6 +51,8 @@ def diagonal_function(layer: Nonlinearity, derivative: bool) -> Map:
 @lru_cache(maxsize=256)
 def antidiagonal_function(layer: Nonlinearity, derivative: bool) -> Map:
     dual = _dual(layer, derivative)
+    if isinstance(dual, Dual) and dual.polynomials is not None:
+        return dual.polynomials.antidiagonal
     if _is_numeric(dual):
         return numeric_map(dual).antidiagonal
     return ball_function(dual.antidiagonal, (q1,))

@@ -14,6 +14,8 @@ from kernalg.compiled.elementwise import Elementwise, elementwise
 from kernalg.compiled.inputs import FloatArray
 from kernalg.enclosure.balls import ball_function, precision
 from kernalg.errors import DomainError, NoClosedForm
+from kernalg.gaussian.polynomial_arrays import PolynomialArrays
+from kernalg.gaussian.polynomials import Polynomial
 from kernalg.symbols import x
 
 _BITS = 160
@@ -79,6 +81,35 @@ class TwoSided:
         for where, f in ((below, self.left), (~below, self.right)):
             value[where], slope[where] = f(at[where])
         return value, slope
+
+
+@dataclass(frozen=True)
+class PolynomialFunction:
+    """A polynomial and its derivative, and the Hermite coefficients of both."""
+
+    values: PolynomialArrays
+    slopes: PolynomialArrays
+
+    def __call__(self, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Both values, of the shape of `at`."""
+        return self.values(at), self.slopes(at)
+
+    def coefficients(self, variances: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """a_k of both, shape (n, M + 1) each; those of the derivative are sqrt((k+1)/q) a_{k+1}."""
+        a = self.values.coefficients(variances)
+        slopes = np.zeros_like(a)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slopes[:, :-1] = a[:, 1:] * np.sqrt(np.arange(1, a.shape[1]) / variances[:, None])
+        at_zero = variances == 0
+        if at_zero.any():
+            slopes[at_zero] = 0.0
+            slopes[at_zero, 0] = self.slopes(0.0)
+        return a, slopes
+
+
+def polynomial_function(polynomial: Polynomial) -> PolynomialFunction:
+    """Its functions on arrays."""
+    return PolynomialFunction(PolynomialArrays(polynomial), PolynomialArrays(polynomial.derivative()))
 
 
 def _finite(f: Elementwise, at: FloatArray) -> FloatArray:

@@ -28,6 +28,12 @@ def dual_gradient(phi: Activation) -> DualGradient:
         The activation has no closed-form dual.
     """
     dual, slope = phi.dual, phi.dual.derivative
+    if dual.mehler is not None:
+        raise NoClosedForm(
+            f"{phi.name} is a polynomial of degree {dual.mehler.degree}, whose formulas are not compiled, and so its "
+            "kernels have no exact derivatives by the variances; choose these by cross-validation, or keep them "
+            "(optimizer=None)"
+        )
     if not (dual.has_closed_form and slope.has_closed_form):
         raise NoClosedForm(
             f"{phi.name} has no closed-form dual, and so its kernels have no exact derivatives by the variances; "

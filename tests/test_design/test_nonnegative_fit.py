@@ -1,12 +1,16 @@
 """Non-negative least squares against the published table, a second solver and the optimality conditions."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import sympy as sp
+from flint import arb
 from scipy.optimize import lsq_linear
 
 import kernalg as ka
-from kernalg.design.nonnegative_fit import NonnegativeFit, fit_nonnegative
+from kernalg.design.nonnegative_fit import NonnegativeFit, _active_set, fit_nonnegative
+from kernalg.enclosure.balls import precision
 from kernalg.errors import DomainError
 
 
@@ -97,12 +101,26 @@ def test_a_second_solver_and_the_conditions_on_other_grids_and_weights():
         assert float(kernel.value(at, 15)) == pytest.approx(float(expected), rel=1e-13)
 
 
+def test_the_exact_solution_does_not_depend_on_the_proposed_active_set():
+    """Normal equations of a small problem with one coefficient at 0, from every subset as the free set."""
+    rows = np.linspace(-1, 1, 9)[:, None] ** np.arange(4)
+    values = np.exp(np.linspace(-1, 1, 9)) - 0.7 * np.linspace(-1, 1, 9) ** 2
+    with precision(300):
+        moments = [[arb(float(v)) for v in row] for row in rows.T @ rows]
+        right = [arb(float(v)) for v in rows.T @ values]
+        found = [_active_set(moments, right, set(s), 17) for n in range(5) for s in combinations(range(4), n)]
+    for a, gradient, free, ties in found:
+        assert free == {0, 1, 3} and not ties and gradient[2] > 0
+        assert [float(v) for v in a] == pytest.approx([float(v) for v in found[0][0]], rel=1e-15)
+
+
 def test_high_degrees_stay_exact():
     kernel = ka.dot_product_kernel("exp(2*(rho-1))")
     fit = fit_nonnegative(kernel, 20, digits=20)
     taylor = kernel.profile().taylor(21)
     np.testing.assert_allclose(np.array(fit.coefficients[:15], float), taylor[:15], rtol=1e-3)
     assert float(fit.max_error) < 1e-14
+    assert "the other" in repr(fit_nonnegative("cos(rho)", 15))
 
 
 def test_the_shape_of_the_value():
@@ -110,7 +128,7 @@ def test_the_shape_of_the_value():
     assert NonnegativeFit.from_json(fit.to_json()) == fit
     quick = fit_nonnegative("sinh(2*rho)", 4, kind="nngp")
     assert NonnegativeFit.from_json(quick.to_json()) == quick
-    assert "held at 0" in repr(quick) and "hold strictly" in repr(quick)
+    assert "a_2 = 0  (held there" in repr(quick) and "hold strictly" in repr(quick)
     np.testing.assert_allclose(quick.hermite_coefficients((1,)) ** 2, quick.coefficients, rtol=1e-15)
 
 

@@ -131,7 +131,8 @@ def test_coefficients_that_cancel_are_zero():
     """sqrt(2) + 1 and sqrt(2) - 1 are inverse to each other, which no rule of a product sees."""
     formula = (1 + sp.sqrt(2)) * (sp.sqrt(2) - 1) * sp.exp(rho) - sp.exp(rho) + rho**2
     assert exact_taylor(formula, rho, 0, 5) == [0, 0, 1, 0, 0]
-    assert exact_taylor(sp.cosh(rho + 1) ** 2 - sp.sinh(rho + 1) ** 2, rho, 0, 4) == [1, 0, 0, 0]
+    first, *others = exact_taylor(sp.cosh(rho + 1) ** 2 - sp.sinh(rho + 1) ** 2, rho, 0, 4)
+    assert sp.simplify(first) == 1 and others == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
