@@ -292,7 +292,7 @@ for data, load in loaders.items():
             rate = 0.5 * largest_stable_learning_rate(f, X[first])
             run = train(
                 f, X[first], y[first], learning_rate=rate, epochs=epochs, test=(X[second], y[second]),
-                centered=True, every=10,
+                centered=True, every=5,
             )  # fmt: skip
             runs.setdefault((data, name), []).append(run)
 accuracy = {key: np.array([run.test_accuracy[-1] for run in each]) for key, each in runs.items()}
@@ -316,9 +316,14 @@ with plt.rc_context(plot.STYLE):
             ax.fill_between(epoch, mean - scatter, mean + scatter, color=color, alpha=0.2, linewidth=0)
             ax.plot(epoch, mean, color=color, linestyle=line, label=name)
         ax.set(xscale="log", yscale="log", xlabel="epochs + 1", ylabel="test error", title=data)
+        ax.set_yticks([0.1, 0.2, 0.5, 1], ["0.1", "0.2", "0.5", "1"])
+        ax.tick_params(axis="y", which="minor", labelleft=False)
     panels[0].legend(loc="upper right")
 
 # %% [markdown]
+# The mimic goes with the deep network, also where that is no advantage: on the digits (not in the fast version of this
+# notebook) the plain shallow network has the smaller error.
+#
 # ## Parity
 #
 # The parity of 11 bits is the product of all of them: a function of degree 11, which the kernel of a deep ReLU network
@@ -382,8 +387,9 @@ assert abs(float(noise[sine]) - 12.5) < 1e-5 and abs(float(noise[lognormal]) - 5
 assert np.median(diagonals[lognormal]) < 2 < np.median(diagonals[sine])
 assert abs(wanted - achieved).max() <= shallow.error.kernel
 assert mimic.interior_rms_error < 0.056 and mimic.interior_max_error < 0.131
+# With two seeds, one row of the wines decides half a percent.
 for data in loaders:
-    assert abs(accuracy[data, "mimic"].mean() - accuracy[data, "4 ReLU layers"].mean()) < 0.02
+    assert abs(accuracy[data, "mimic"].mean() - accuracy[data, "4 ReLU layers"].mean()) < (0.03 if FAST else 0.01)
 assert str(parity.activation.expr) == "sin(6*x)/2"
 assert "torch.sin(6*x)/2" in export(parity, "torch")
 assert all(run.test_accuracy[-1] > 0.99 for run in outcome["sin(6x)/2, 1 layer"])
