@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flint import arb
 
 MAX_HERMITE_ORDER = 500
+_NOT_COMPILED = (sp.floor, sp.erfi, dawson)
 
 
 @dataclass(frozen=True)
@@ -342,18 +343,20 @@ def _number(value: arb, digits: int) -> sp.Expr:
 
 
 def _evaluated(expr: sp.Expr, values: Any) -> Any:
-    """float64 values; floor and Dawson's function, which are not compiled, are evaluated first."""
-    inner = sorted(expr.atoms(sp.floor, dawson), key=sp.default_sort_key)
-    outermost = [e for e in inner if not any(e in other.args[0].atoms(sp.floor, dawson) for other in inner)]
+    """float64 values; floor, erfi and Dawson's function, which are not compiled, are evaluated first."""
+    inner = sorted(expr.atoms(*_NOT_COMPILED), key=sp.default_sort_key)
+    outermost = [e for e in inner if not any(e in other.args[0].atoms(*_NOT_COMPILED) for other in inner)]
     if not outermost:
         return elementwise(expr, (x,))(values)
-    from scipy.special import dawsn
+    from scipy.special import dawsn, erfi
+
+    functions = {sp.floor: np.floor, sp.erfi: erfi, dawson: dawsn}
 
     names = [sp.Symbol(f"inner{i}", real=True) for i in range(len(outermost))]
     columns = []
     for e in outermost:
         argument = np.asarray(_evaluated(e.args[0], values))
-        columns.append(np.floor(argument) if isinstance(e, sp.floor) else dawsn(argument))
+        columns.append(functions[e.func](argument))
     return elementwise(expr.xreplace(dict(zip(outermost, names, strict=True))), (x, *names))(values, *columns)
 
 

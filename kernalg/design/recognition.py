@@ -20,6 +20,7 @@ from kernalg.design import closed_forms as table
 from kernalg.design.closed_forms import ClosedForm, Family, Half
 from kernalg.enclosure.balls import ball_function, precision
 from kernalg.errors import DomainError, KernalgError, NoClosedForm
+from kernalg.expansion.power_series import exact_taylor
 from kernalg.symbols import rho
 
 TERMS = 24  # Taylor coefficients looked at; the last WINDOW of each parity identify the family
@@ -304,111 +305,11 @@ def _looks_right(a: list[arb], parity: int) -> bool:
 
 
 def _exact_taylor(expr: sp.Expr, terms: int) -> list[sp.Expr] | None:
-    """The first exact Taylor coefficients at 0, None when some operation is not covered."""
+    """The first exact Taylor coefficients at 0, None where they grow too long or do not exist."""
     try:
-        shift = 1 if expr.subs(rho, 0).has(sp.nan, sp.zoo, sp.oo) else 0
-        series = _Series(terms + shift).of(expr)
-    except NoClosedForm:
+        return exact_taylor(expr, rho, 0, terms)
+    except (NoClosedForm, DomainError):
         return None
-    return series[:terms]
-
-
-class _Series:
-    """Truncated power series with exact coefficients, by the usual recurrences (Knuth, vol. 2, 4.7)."""
-
-    def __init__(self, terms: int) -> None:
-        self.n = terms
-        self.seen: dict[sp.Expr, list[sp.Expr]] = {}
-
-    def of(self, e: sp.Expr) -> list[sp.Expr]:
-        if e not in self.seen:
-            found = self._of(e)
-            if any(not a.is_Rational and len(sp.Add.make_args(a)) > MOST_TERMS_OF_A_COEFFICIENT for a in found):
-                raise NoClosedForm(f"the Taylor coefficients of {e} are too long")
-            self.seen[e] = found
-        return self.seen[e]
-
-    def _of(self, e: sp.Expr) -> list[sp.Expr]:
-        n = self.n
-        if not e.has(rho):
-            return [e] + [sp.S.Zero] * (n - 1)
-        if e == rho:
-            return [sp.S.Zero, sp.S.One] + [sp.S.Zero] * (n - 2)
-        if e.is_Add:
-            return [sp.expand(sp.Add(*column)) for column in zip(*map(self.of, e.args), strict=True)]
-        if e.is_Mul:
-            numerator, denominator = sp.fraction(e)
-            if denominator.has(rho) and denominator.subs(rho, 0) == 0:
-                return self._quotient(self.of(numerator), self.of(denominator))
-            product = self.of(e.args[0])
-            for factor in e.args[1:]:
-                product = self._times(product, self.of(factor))
-            return product
-        if e.is_Pow and not e.exp.has(rho):
-            if e.exp.is_Integer and e.exp > 0:
-                return self._natural_power(self.of(e.base), int(e.exp))
-            return self._power(self.of(e.base), e.exp)
-        if isinstance(e, sp.exp):
-            return self._exp(self.of(e.args[0]))
-        if len(e.args) != 1:
-            raise NoClosedForm(f"{e} has no exact Taylor coefficients here")
-        u = self.of(e.args[0])
-        if isinstance(e, (sp.sinh, sp.cosh)):
-            plus, minus = self._exp(u), self._exp([-a for a in u])
-            way = 1 if isinstance(e, sp.cosh) else -1
-            return [sp.expand((p + way * m) / 2) for p, m in zip(plus, minus, strict=True)]
-        if isinstance(e, sp.log):
-            return self._integral(self._quotient(self._derivative(u), u), sp.log(u[0]))
-        if isinstance(e, (sp.asin, sp.acos, sp.atan, sp.asinh, sp.atanh, sp.erf, sp.erfi)):
-            y = sp.Dummy("y")
-            slope = self.of(sp.diff(e.func(y), y).subs(y, e.args[0]))
-            return self._integral(self._times(slope, self._derivative(u)), e.func(u[0]))
-        raise NoClosedForm(f"{e} has no exact Taylor coefficients here")
-
-    def _times(self, u: list[sp.Expr], v: list[sp.Expr]) -> list[sp.Expr]:
-        return [
-            sp.expand(sp.Add(*(u[i] * v[k - i] for i in range(k + 1) if u[i] != 0 and v[k - i] != 0)))
-            for k in range(self.n)
-        ]
-
-    def _natural_power(self, u: list[sp.Expr], exponent: int) -> list[sp.Expr]:
-        result = [sp.S.One] + [sp.S.Zero] * (self.n - 1)
-        for bit in bin(exponent)[2:]:
-            result = self._times(result, result)
-            if bit == "1":
-                result = self._times(result, u)
-        return result
-
-    def _power(self, u: list[sp.Expr], p: sp.Expr) -> list[sp.Expr]:
-        if _number_sign(u[0]) == 0 or (not p.is_Integer and _number_sign(u[0]) < 0):
-            raise NoClosedForm("a power is singular at 0")
-        w = [u[0] ** p]
-        for k in range(1, self.n):
-            total = sp.Add(*((p * i - k + i) * u[i] * w[k - i] for i in range(1, k + 1) if u[i] != 0))
-            w.append(sp.expand(total / (k * u[0])))
-        return w
-
-    def _quotient(self, u: list[sp.Expr], v: list[sp.Expr]) -> list[sp.Expr]:
-        low = next((k for k, a in enumerate(v) if a != 0), None)
-        if low is None or any(a != 0 for a in u[:low]) or low > 1:
-            raise NoClosedForm("a quotient is singular at 0")
-        u, v = u[low:] + [sp.S.Zero] * low, v[low:] + [sp.S.Zero] * low
-        w: list[sp.Expr] = []
-        for k in range(self.n):
-            w.append(sp.expand((u[k] - sp.Add(*(v[i] * w[k - i] for i in range(1, k + 1) if v[i] != 0))) / v[0]))
-        return w
-
-    def _exp(self, u: list[sp.Expr]) -> list[sp.Expr]:
-        w = [sp.exp(u[0])]
-        for k in range(1, self.n):
-            w.append(sp.expand(sp.Add(*(i * u[i] * w[k - i] for i in range(1, k + 1) if u[i] != 0)) / k))
-        return w
-
-    def _derivative(self, u: list[sp.Expr]) -> list[sp.Expr]:
-        return [(k + 1) * u[k + 1] for k in range(self.n - 1)] + [sp.S.Zero]
-
-    def _integral(self, u: list[sp.Expr], start: sp.Expr) -> list[sp.Expr]:
-        return [start] + [u[k - 1] / k for k in range(1, self.n)]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ x = n_0 h + x', n_0 even,
     F(x) = pi^(-1/2) sum over odd n of exp(-(x' - n h)^2) / (n + n_0),
 
 and near 0, where the sum cancels, the Taylor series. Then erfi(x) = 2 pi^(-1/2) exp(x^2) F(x).
+
+The max of Python and the fmax of C lose NaN, so these texts bring their own, which pass it on.
 """
 
 from __future__ import annotations
@@ -73,6 +75,8 @@ def _dawson(x):
         for k in range(12, 0, -1):
             total = 1.0 - 2.0 * x * x / (2 * k + 1) * total
         return x * total
+    if not abs(x) < 1e8:
+        return 0.5 / x
     center = 2.0 * math.floor(2.0 * x + 0.5)
     rest = x - 0.25 * center
     return sum(math.exp(-((rest - 0.25 * n) ** 2)) / (n + center) for n in range(-27, 28, 2)) / math.sqrt(math.pi)
@@ -93,7 +97,8 @@ def _dawson(x):
     center = 2.0 * XX.floor(2.0 * large + 0.5)
     rest = large - 0.25 * center
     total = sum(XX.exp(-((rest - 0.25 * n) ** 2)) / (n + center) for n in range(-27, 28, 2))
-    return XX.where(XX.abs(x) < 0.25, small * series, total * 0.5641895835477563)
+    total = XX.where(XX.abs(large) < 1e8, total * 0.5641895835477563, 0.5 / large)
+    return XX.where(XX.abs(x) < 0.25, small * series, total)
 
 
 def _erfi(x):
@@ -108,6 +113,7 @@ static double kernalg_dawson(double x) {
         for (int k = 12; k > 0; k--) total = 1.0 - 2.0 * x * x / (2 * k + 1) * total;
         return x * total;
     }
+    if (!(fabs(x) < 1e8)) return 0.5 / x;
     double center = 2.0 * floor(2.0 * x + 0.5), rest = x - 0.25 * center, total = 0.0;
     for (int n = -27; n < 28; n += 2) total += exp(-(rest - 0.25 * n) * (rest - 0.25 * n)) / (n + center);
     return 0.5641895835477563 * total;
@@ -123,8 +129,18 @@ static double kernalg_erfi(double x) {
 _PYTHON_EXP = '''
 def _exp(x):
     """exp that ends in infinity instead of an exception."""
-    return math.exp(x) if x < 709.0 else math.inf
+    return math.inf if x > 709.0 else math.exp(x)
 '''
+
+_PYTHON_EXTREMES = {
+    "_larger": "def _larger(a, b):\n    return a if a > b or a != a else b\n",
+    "_smaller": "def _smaller(a, b):\n    return a if a < b or a != a else b\n",
+}
+
+_C_EXTREMES = {
+    "kernalg_larger": "static double kernalg_larger(double a, double b) { return a > b || a != a ? a : b; }\n",
+    "kernalg_smaller": "static double kernalg_smaller(double a, double b) { return a < b || a != a ? a : b; }\n",
+}
 
 
 def _split(text: str) -> dict[str, str]:
@@ -137,14 +153,14 @@ PYTHON = Dialect(
     "python",
     _functions("math.", Abs="abs", exp="_exp", gamma="math.gamma", erfi="_erfi", dawson="_dawson", atan2="math.atan2"),
     branch="({1} if {0} else {2})",
-    larger="max({0}, {1})",
-    smaller="min({0}, {1})",
+    larger="_larger({0}, {1})",
+    smaller="_smaller({0}, {1})",
     root="math.sqrt({0})",
     both="and",
     either="or",
     accurate="math.{0}",
     nan="math.nan",
-    special={"_exp": _PYTHON_EXP} | _split(_PYTHON_DAWSON),
+    special={"_exp": _PYTHON_EXP} | _split(_PYTHON_DAWSON) | _PYTHON_EXTREMES,
 )
 NUMPY = Dialect(
     "numpy",
@@ -165,15 +181,15 @@ C = Dialect(
     "c",
     _functions("", Abs="fabs", gamma="tgamma", erfi="kernalg_erfi", dawson="kernalg_dawson", atan2="atan2"),
     branch="({0} ? {1} : {2})",
-    larger="fmax({0}, {1})",
-    smaller="fmin({0}, {1})",
+    larger="kernalg_larger({0}, {1})",
+    smaller="kernalg_smaller({0}, {1})",
     root="sqrt({0})",
     both="&&",
     either="||",
     power="pow({0}, {1})",
     whole="{0}.0",
     nan="NAN",
-    special={"kernalg_dawson": _C_DAWSON, "kernalg_erfi": _C_ERFI},
+    special={"kernalg_dawson": _C_DAWSON, "kernalg_erfi": _C_ERFI} | _C_EXTREMES,
 )
 JAX = Dialect(
     "jax",

@@ -244,8 +244,9 @@ def _profile(obj: Any) -> Profile:
 
 
 def _checked_name(name: str) -> str:
-    taken = keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in _TAKEN.split()
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name) or taken or re.fullmatch(r"t[0-9]+", name):
+    shape = isinstance(name, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name)
+    taken = shape and (keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in _TAKEN.split())
+    if not shape or taken or re.fullmatch(r"t[0-9]+", name):
         raise DomainError(
             f"name = {name!r}: a name has letters, digits and underscores, starts with a letter, and is no word of C "
             "or Python nor a name the text uses itself"

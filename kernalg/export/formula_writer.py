@@ -49,7 +49,7 @@ class FormulaWriter:
         >>> from kernalg.export.dialects import C
         >>> from kernalg.symbols import x
         >>> FormulaWriter(C).text(sp.sqrt(2) * x**4 * sp.exp(-x / 3) + sp.Max(0, x))
-        '1.4142135623730951*pow(x, 4.0)*exp(-x/3.0) + fmax(0.0, x)'
+        '1.4142135623730951*pow(x, 4.0)*exp(-x/3.0) + kernalg_larger(0.0, x)'
         """
         text = self._written(_prepared(expr))[0]
         return text if expr.free_symbols else self.dialect.filled.format(text, self.like)
@@ -156,13 +156,15 @@ class FormulaWriter:
         pattern = self.dialect.larger if isinstance(e, sp.Max) else self.dialect.smaller
         parts = [self._value(a) for a in sorted(e.args, key=lambda a: (bool(a.free_symbols), sp.default_sort_key(a)))]
         text = parts[0]
+        self.used |= {pattern.partition("(")[0]} & self.dialect.special.keys()
         for part in parts[1:]:
             text = pattern.format(text, part)
         return text
 
     def _branches(self, cases: list[tuple[sp.Expr, Boolean]]) -> str:
         if not cases:
-            return self.dialect.nan
+            nan = self.dialect.nan
+            return self.dialect.filled.format(nan, self.like) if self.dialect.typed else nan
         (value, condition), *rest = cases
         if condition == True:  # noqa: E712  SymPy's true
             return self._value(value)
@@ -193,9 +195,9 @@ def _prepared(expr: sp.Expr) -> sp.Expr:
             return _bounded_quotient(e)
         argument = e.args[0]
         if isinstance(e, sp.Heaviside):
-            return sp.Piecewise((1, argument > 0), (0, argument < 0), (sp.S.Half, True))
+            return sp.Piecewise((1, argument > 0), (0, argument < 0), (sp.S.Half, sp.Eq(argument, 0)))
         if isinstance(e, sp.sign):
-            return sp.Piecewise((1, argument > 0), (-1, argument < 0), (0, True))
+            return sp.Piecewise((1, argument > 0), (-1, argument < 0), (0, sp.Eq(argument, 0)))
         if isinstance(argument, sp.cosh):  # log(cosh y)
             y = sp.Abs(argument.args[0])
             return y + sp.log(1 + sp.exp(-2 * y)) - sp.log(2)

@@ -14,13 +14,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
 from kernalg.activation.activation import Activation
 from kernalg.checks import FloatArray, real_array, whole_number
 from kernalg.errors import DomainError
 from kernalg.finite.network import finite_network
+from kernalg.finite.pointwise import pointwise
 from kernalg.finite.tangent import conjugate_kernel, tangent_kernel
 from kernalg.finite.variance import (
     Neuron,
@@ -39,6 +40,10 @@ from kernalg.progress import Report, reporter
 
 # Half-width and panels, in standard deviations, of the rule for one Gaussian: exp(-x^2/2) is 1e-313 at its ends.
 _REACH, _PANELS_PER_UNIT = 38, 4
+# Panels shrink towards a break down to this distance.
+_GRADES = 10.0 ** np.arange(-12, -1)
+# What the last panels may carry of an integral that exists.
+_LEFT_OVER = 1e-6
 # Entries whose covariance is a matrix worth having.
 _MOST_ENTRIES = 2000
 # Standard errors are at least this part of the largest entry: rounding.
@@ -71,7 +76,7 @@ class EmpiricalKernel:
     name : str
         The network.
     chi_squared, degrees_of_freedom : float and int, or None
-        Of all entries together, with their covariance; None when it was not asked for.
+        Of all entries together, with their covariance; None when it was not asked for, or is infinite.
     warning : str
         About heavy tails; empty when there is nothing to say.
     """
@@ -101,7 +106,7 @@ class EmpiricalKernel:
         """Probability of a larger chi^2 than this one, for Gaussian errors."""
         if self.chi_squared is None:
             return None
-        return float(chi2.sf(self.chi_squared, self.degrees_of_freedom))
+        return float(chi2.sf(self.chi_squared, self.degrees_of_freedom)) if self.degrees_of_freedom else 1.0
 
     def agrees(self, limit: float = 4.0) -> bool:
         """Whether every |z| is at most `limit`."""
@@ -222,7 +227,7 @@ def empirical_ntk(
         if not array.size or array.shape[1] != rows.shape[1]:
             raise DomainError(f"{name} has shape {array.shape}; X and Y are (n, d) and (m, d) with n, m, d at least 1")
     layers, name = _layers(phi, w_var, b_var, readout)
-    shallow = len(layers) == 3 and isinstance(layers[2], Dense)
+    shallow = [isinstance(layer, Dense) for layer in layers] == [True, False, True]
     if not shallow and draws < 2:
         raise DomainError("draws=1: the error of a deep network's kernel is the scatter of draws; take 2 or more")
     if covariance and not shallow:
@@ -240,7 +245,7 @@ def empirical_ntk(
     target, variance = _limit_and_variance(neuron, rows, others, *arguments)
     error = np.sqrt(np.maximum(variance, 0) / (width * draws))
     statistic, degrees = None, None
-    if covariance:
+    if covariance and np.isfinite(variance).all():
         statistic, degrees = _chi_squared(neuron, rows, others, mean - target, width * draws, *arguments)
     tails = tail_report(neuron, *arguments, neurons=width * draws)
     warning = tails.reason if tails.heavy else ""
@@ -251,7 +256,7 @@ def empirical_ntk(
 
 def _layers(phi: Any, w_var: Any, b_var: Any, readout: Any) -> tuple[list[Any], str]:
     if isinstance(phi, Network):
-        if (w_var, b_var, tuple(readout)) != (1, 0, (1, 0)):
+        if layer_variances(w_var, b_var, readout) != (1, 0, 1, 0):
             raise DomainError("a Network brings its own variances; leave out w_var, b_var and readout")
         return list(phi.layers), repr(phi)
     neuron = as_neuron(phi)
@@ -329,6 +334,8 @@ def _chi_squared(
     found = tangent_kernel_covariance(phi, rows, np.stack([left, right], axis=1), w, b, readout, kind)
     scale = np.sqrt(np.maximum(np.diag(found.matrix), 0))
     varying = scale > 1e-7 * scale.max()
+    if not varying.any():
+        return 0.0, 0
     scale = scale[varying]
     correlation = found.matrix[np.ix_(varying, varying)] / np.outer(scale, scale)
     values, vectors = np.linalg.eigh(correlation)
@@ -422,20 +429,21 @@ def tail_report(
     neuron, form, count = as_neuron(phi), check_kind(kind), whole_number("neurons", neurons, 1)
     w, b, v, bias = layer_variances(w_var, b_var, readout)
     q = float(w + b)
-    z, weights = _gaussian_rule([float(t) / math.sqrt(q) for t in breakpoints(neuron)])
-    slope = neuron.derivative()
+    z, weights, last = _gaussian_rule([float(t) / math.sqrt(q) for t in breakpoints(neuron)])
     with np.errstate(all="ignore"):
-        features = np.asarray(neuron(math.sqrt(q) * z)) ** 2
-        slopes = q * np.asarray(slope(math.sqrt(q) * z)) ** 2 if form == "ntk" else np.zeros_like(z)
+        value, slope = pointwise(neuron).value_and_slope(math.sqrt(q) * z)
+        features = value**2
+        slopes = q * slope**2 if form == "ntk" else np.zeros_like(z)
         # Moments of t = features + nu^2 slopes: E nu^2j = 1, 1, 3, 15, 105.
         raw = [
             _mean(
                 weights,
+                last,
                 sum(math.comb(m, j) * (1, 1, 3, 15, 105)[j] * features ** (m - j) * slopes**j for j in range(m + 1)),
             )
             for m in range(1, 5)
         ]
-        ratio = _mean(weights, features**2) / _mean(weights, features) ** 2
+        ratio = _mean(weights, last, features**2) / _mean(weights, last, features) ** 2
         mean, spread = raw[0], raw[1] - raw[0] ** 2
         central = raw[3] - 4 * mean * raw[2] + 6 * mean**2 * raw[1] - 3 * mean**4
     if math.isfinite(raw[1]) and spread <= 1e-12 * raw[1]:  # every neuron adds the same
@@ -446,18 +454,26 @@ def tail_report(
     return TailReport(ratio, heavy, deviation, (deviation / 0.01) ** 2, (heavy - 1) / 0.04, count)
 
 
-def _gaussian_rule(breaks: Sequence[float]) -> tuple[FloatArray, FloatArray]:
-    """Nodes and weights of E f(Z): 16 Gauss-Legendre points on each panel between -38 and 38, split at `breaks`."""
+def _gaussian_rule(breaks: Sequence[float]) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Nodes and weights of E f(Z), 16 to a panel, and which panels are the last at +-38 and beside the breaks."""
+    inside = [t for t in breaks if abs(t) < _REACH]
+    steps = np.concatenate([-_GRADES, [0.0], _GRADES])
     edges = np.linspace(-_REACH, _REACH, 2 * _REACH * _PANELS_PER_UNIT + 1)
-    edges = np.unique(np.concatenate([edges, [t for t in breaks if abs(t) < _REACH]]))
+    edges = np.unique(np.concatenate([edges, *(t + steps for t in inside)]))
     nodes, weights = gauss_panels(edges[:-1], edges[1:], 16)
     density = np.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi)
-    return nodes, weights * density
+    last = np.diff(edges) < 2 * _GRADES[0]
+    last[[0, -1]] = True
+    return nodes, weights * density, last
 
 
-def _mean(weights: FloatArray, values: Any) -> float:
-    """E of a non-negative function; infinity where what is left at the ends of the rule is not negligible."""
-    terms = weights * values
-    total = float(terms.sum())
-    ends = float(terms[:16].sum() + terms[-16:].sum())
-    return total if math.isfinite(total) and ends <= 1e-9 * total else math.inf
+def _mean(weights: FloatArray, last: NDArray[np.bool_], values: Any) -> float:
+    """E of a non-negative function; infinity where the last panels carry too much.
+
+    The integral of 1/|x| spreads evenly over panels that shrink by tenths; one that exists leaves little to the last.
+    """
+    panels = (weights * values).reshape(-1, 16).sum(axis=1)
+    total = float(panels.sum())
+    if not math.isfinite(total):
+        return math.inf
+    return total if panels[last].sum() <= _LEFT_OVER * total else math.inf

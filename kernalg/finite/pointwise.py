@@ -19,6 +19,7 @@ from sympy.core.relational import Relational
 
 from kernalg.activation.activation import Activation
 from kernalg.errors import DomainError
+from kernalg.finite.hermite_sum import hermite_coefficients, hermite_sum
 from kernalg.symbols import normal_cdf, x
 
 Array = NDArray[Any]
@@ -62,15 +63,26 @@ class Pointwise:
         return self._functions[key](z, shared)
 
     def _function(self, order: int, dtype: Any) -> Formula:
+        if isinstance(self.phi, Activation):
+            b = hermite_coefficients(self.phi.expr, order)
+            if b is not None and _loses_nothing(lambda z: _summed(b, z), dtype):
+                return lambda z, shared: _summed(b, z)
         phi = self.phi if order == 0 else self.phi.derivative()
 
         def exact(z: Array, shared: dict[sp.Expr, Any]) -> Array:
-            result = np.asarray(phi(z), dtype)
+            # Activations refuse NaN and infinity; here they are what a diverging training meets, and it tells.
+            finite = np.isfinite(z)
+            if not finite.all():
+                result = np.full_like(z, np.nan)
+                result[finite] = exact(z[finite], shared)
+                return result
+            with np.errstate(all="ignore"):
+                result = np.asarray(phi(z)).astype(dtype, copy=False)
             if result.shape != z.shape:
                 raise DomainError(f"{phi!r} made shape {result.shape} of {z.shape}; an activation acts on each entry")
             return result
 
-        if not isinstance(phi, Activation) or not _loses_nothing(phi.expr, dtype):
+        if not isinstance(phi, Activation) or not _loses_nothing(lambda z: _walked(phi.expr, z, {}), dtype):
             return exact
 
         def fast(z: Array, shared: dict[sp.Expr, Any]) -> Array:
@@ -122,6 +134,11 @@ _COMPARISONS: dict[Any, Callable[[Any, Any], Any]] = {
 
 class _NotCovered(Exception):
     """A function that NumPy has no loop for."""
+
+
+def _summed(b: tuple[float, ...], z: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return hermite_sum(b, z)
 
 
 def _walked(expr: sp.Expr, z: Array, shared: dict[sp.Expr, Any]) -> Array:
@@ -195,16 +212,19 @@ def _condition(condition: Any, of: Callable[[sp.Expr], Any]) -> Any:
     raise _NotCovered(condition)
 
 
-def _loses_nothing(expr: sp.Expr, dtype: Any) -> bool:
-    """Whether the formula as written is good to some hundred roundings: cos(x)/x - sin(x)/x**2 is not, near 0.
+def _loses_nothing(evaluate: Callable[[Array], Array], dtype: Any) -> bool:
+    """Whether a way to evaluate is good to some hundred roundings: cos(x)/x - sin(x)/x**2 is not, near 0.
 
     Tried in the next wider arithmetic at points of all sizes that occur, wherever the narrow one gives a number.
     """
+    wider = np.float64 if dtype == np.float32 else np.longdouble
+    if np.finfo(wider).eps >= np.finfo(dtype).eps:  # a machine without a wider arithmetic: nothing is known
+        return False
     sizes = np.concatenate([np.geomspace(1e-4, 1, 200), np.linspace(1.1, 30, 400)])
     points = np.concatenate([-sizes, sizes]).astype(dtype)
     try:
-        narrow = _walked(expr, points, {})
-        wide = _walked(expr, points.astype(np.float64 if dtype == np.float32 else np.longdouble), {})
+        narrow = evaluate(points)
+        wide = evaluate(points.astype(wider))
     except _NotCovered:
         return False
     # An argument of size 30 carries an error of 30 roundings times the slope; slopes are compared, not assumed.

@@ -18,7 +18,8 @@ from kernalg.checks import FloatArray
 from kernalg.compiled.threads import in_order
 from kernalg.errors import DomainError
 from kernalg.finite.network import FiniteNetwork
-from kernalg.finite.propagation import Pass, backward_pass, forward_pass
+from kernalg.finite.propagation import Pass, backward_pass, forward_pass, lowest_trained
+from kernalg.progress import Report, reporter
 
 # Entries of rows x units that one block of a wide hidden layer holds.
 _BLOCK = 2**20
@@ -27,7 +28,9 @@ _JACOBIAN = 2**27
 Array = NDArray[Any]
 
 
-def tangent_kernel(network: FiniteNetwork, X: Any, Y: Any = None) -> FloatArray:
+def tangent_kernel(
+    network: FiniteNetwork, X: Any, Y: Any = None, *, progress: Report | bool | None = None
+) -> FloatArray:
     """The empirical neural tangent kernel: the inner products of the gradients to the trained parameters.
 
     Averaged over the outputs (the mean of the diagonal blocks, which all have the same limit): for growing widths it
@@ -38,6 +41,8 @@ def tangent_kernel(network: FiniteNetwork, X: Any, Y: Any = None) -> FloatArray:
     network : FiniteNetwork
     X, Y : arrays (rows, inputs)
         Without `Y`, the kernel of X with itself, exactly symmetric.
+    progress : bool or callback
+        True shows it, None does so on a terminal after two seconds.
 
     Returns
     -------
@@ -60,14 +65,17 @@ def tangent_kernel(network: FiniteNetwork, X: Any, Y: Any = None) -> FloatArray:
     left, right = _pair(network, X, Y)
     layers = network.astype(np.float64).layers
     if len(layers) == 2 and layers[1].activation is None:
-        result = _one_hidden_layer(network, left, right, tangents=True)
+        result = _one_hidden_layer(network, left, right, reporter(progress), tangents=True)
     else:
         from_left = forward_pass(layers, left)
-        result = _products(network, from_left, from_left if right is None else forward_pass(layers, right))
+        other = from_left if right is None else forward_pass(layers, right)
+        result = _products(network, from_left, other, reporter(progress))
     return (result + result.T) / 2 if right is None else result
 
 
-def conjugate_kernel(network: FiniteNetwork, X: Any, Y: Any = None) -> FloatArray:
+def conjugate_kernel(
+    network: FiniteNetwork, X: Any, Y: Any = None, *, progress: Report | bool | None = None
+) -> FloatArray:
     """The kernel of the readout alone, w_var h.h'/width + b_var with the last hidden features h.
 
     It is the covariance of the outputs over draws of the readout with the hidden layers fixed, and becomes `net.nngp`
@@ -87,7 +95,7 @@ def conjugate_kernel(network: FiniteNetwork, X: Any, Y: Any = None) -> FloatArra
     if last.activation is not None:
         raise DomainError("the network ends with an activation; its conjugate kernel is that of a last Dense layer")
     if len(layers) == 2:
-        result = _one_hidden_layer(network, left, right, tangents=False)
+        result = _one_hidden_layer(network, left, right, reporter(progress), tangents=False)
     else:
         h = forward_pass(layers, left).inputs[-1]
         other = h if right is None else forward_pass(layers, right).inputs[-1]
@@ -141,9 +149,10 @@ def _product(a: Array, b: Array) -> Array:
     return np.concatenate(list(in_order(lambda first: a[first : first + panel] @ b.T, starts)))
 
 
-def _products(network: FiniteNetwork, left: Pass, right: Pass) -> FloatArray:
+def _products(network: FiniteNetwork, left: Pass, right: Pass, report: Report) -> FloatArray:
     layers = network.astype(np.float64).layers
     result = np.zeros((len(left.output), len(right.output)))
+    done, total = 0, network.outputs * (len(layers) - lowest_trained(layers))
     for k in range(network.outputs):
         both = zip(
             backward_pass(layers, left, _unit(left, k)),
@@ -158,10 +167,14 @@ def _products(network: FiniteNetwork, left: Pass, right: Pass) -> FloatArray:
             # The gradient of output k to the outputs is 1 at k: nothing to multiply in a linear last layer.
             linear = i == len(layers) - 1 and layer.activation is None
             result += factor if linear else factor * _product(delta, other)
+            done += 1
+            report(done, total, f"tangent kernel, layer {i + 1} of output {k + 1}")
     return result / network.outputs
 
 
-def _one_hidden_layer(network: FiniteNetwork, left: Array, right: Array | None, *, tangents: bool) -> FloatArray:
+def _one_hidden_layer(
+    network: FiniteNetwork, left: Array, right: Array | None, report: Report, *, tangents: bool
+) -> FloatArray:
     """Sums over the hidden units, in blocks of them.
 
     With h = phi(z), u_i^2 the mean over the outputs of w_var v_i^2 / width, and s^2, t^2 of the first layer:
@@ -193,9 +206,11 @@ def _one_hidden_layer(network: FiniteNetwork, left: Array, right: Array | None, 
     other = left if right is None else right
     shape = len(left), len(other)
     of_features, of_slopes = np.zeros(shape), np.zeros(shape)
-    for products, derivatives in in_order(sums, range(0, width, block)):
+    starts = range(0, width, block)
+    for done, (products, derivatives) in enumerate(in_order(sums, starts), 1):
         of_features += products
         of_slopes += derivatives
+        report(done, len(starts), "blocks of hidden units")
     result = last.weight_scale**2 * of_features + (last.b_var if last.trains_biases or not tangents else 0.0)
     if slopes:
         factor = np.full(shape, first.b_var if first.trains_biases else 0.0)

@@ -311,7 +311,8 @@ def _data(network: FiniteNetwork, X: Any, y: Any, centered: bool, name: str) -> 
         classes = bool(np.isin(targets, (-1, 1)).all())
     else:
         classes = bool(((targets == targets.max(axis=1, keepdims=True)).sum(axis=1) == 1).all())
-    offset = network.forward(inputs) if centered else None
+    with serial_blas():
+        offset = network.forward(inputs) if centered else None
     return _Data(inputs, np.ascontiguousarray(targets, network.dtype), offset, classes)
 
 

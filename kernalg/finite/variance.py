@@ -34,7 +34,7 @@ from kernalg.activation.activation import Activation, activation
 from kernalg.activation.dual import Dual
 from kernalg.checks import FloatArray, real_array
 from kernalg.enclosure.balls import ball, bits_for, check_digits, has_digits, negligible, precision, to_float
-from kernalg.errors import DomainError, PrecisionError
+from kernalg.errors import DomainError, NoClosedForm, PrecisionError
 from kernalg.expansion.hermite_series import HermiteSeries
 from kernalg.finite.pointwise import pointwise
 from kernalg.formula import exact_number
@@ -43,9 +43,9 @@ from kernalg.symbols import x
 Neuron = Activation | HermiteSeries
 
 KINDS = ("ntk", "nngp")
-# Up to so many points closed forms are evaluated with balls (a millisecond each), beyond them in compiled float64
-# (seconds to compile, then nothing). Certified numbers without a closed form take up to a second each.
-_FEW, _FEW_WITHOUT_CLOSED_FORM = 64, 3
+# Up to so many points closed forms are evaluated with balls (some milliseconds each), beyond them in compiled float64
+# (seconds to compile, then nothing). Without a closed form a ball takes up to a second, float64 a second for all.
+_FEW, _FEW_WITHOUT_CLOSED_FORM = 400, 3
 _FLOAT_DIGITS = 16
 # Nodes of a rule in the plane, and what a random rule consists of.
 _MOST_NODES, _SCRAMBLINGS, _SOBOL_BITS = 6_000_000, 16, 13
@@ -62,10 +62,14 @@ def as_neuron(phi: Any) -> Neuron:
 
 
 def breakpoints(phi: Neuron) -> tuple[sp.Expr, ...]:
-    return phi.breakpoints if isinstance(phi, Activation) else ()
+    """Where phi or a derivative jumps; nothing for a staircase, which has no last jump."""
+    if not isinstance(phi, Activation) or phi.expr.has(sp.floor):
+        return ()
+    return phi.breakpoints
 
 
 def check_kind(kind: str) -> str:
+    """`kind`, or DomainError."""
     if kind not in KINDS:
         raise DomainError(f"kind={kind!r}: 'ntk' (the tangent kernel) or 'nngp' (the Gaussian process) is needed")
     return kind
@@ -174,7 +178,7 @@ def neuron_moments(
     if distinct.shape[1] <= _few(phi, kind) or isinstance(phi, HermiteSeries):
         made = np.array([_certified_at_floats(phi, column, v_var, kind) for column in distinct.T.tolist()]).T
     else:
-        made = _compiled(phi, distinct, v_var, kind)
+        made = _in_float64(phi, distinct, v_var, kind)
     mean, variance = (values[places.ravel()].reshape(given[0].shape) for values in made)
     return mean, variance
 
@@ -193,14 +197,18 @@ def _at_cosine(
 
 
 def _certified_at_floats(phi: Neuron, point: Sequence[float], v_var: float, kind: str) -> tuple[float, float]:
-    """The point has 15 digits: exact rationals, with c where it belongs when it sits on the bound."""
+    mean, value = _certified(phi, *_exact_point(point), exact_number(v_var, "v_var"), kind, _FLOAT_DIGITS)
+    return float(mean), float(value) if value.is_finite() else math.inf
+
+
+def _exact_point(point: Sequence[float]) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+    """q1, q2, c of 15 digits as exact numbers, with c on the bound where it sits there up to rounding."""
     q1, q2, c = (exact_number(value, "a variance") for value in point)
     if q1 == q2:
         c = max(-q1, min(q1, c))
     elif c**2 >= q1 * q2 * (1 - sp.Rational(1, 10**14)):
         c = sp.sign(c) * sp.sqrt(q1 * q2)
-    mean, value = _certified(phi, q1, q2, c, exact_number(v_var, "v_var"), kind, _FLOAT_DIGITS)
-    return float(mean), float(value) if value.is_finite() else math.inf
+    return q1, q2, c
 
 
 def _certified(
@@ -246,8 +254,19 @@ def _expectations(
     own = [dual.enclosure(q1, q2, c, digits=digits) for dual in means]  # the point and the kernel are sound, or say so
     try:
         return [dual.enclosure(q1, q2, c, digits=digits) for dual in squares], own
-    except DomainError:
-        return [], own
+    except (DomainError, NoClosedForm) as error:
+        if _says_infinite(error, on_diagonal=bool(q1 == q2 == c)):
+            return [], own
+        raise
+
+
+def _says_infinite(error: Exception, on_diagonal: bool) -> bool:
+    """Whether the engine refused because the expectation itself is infinite, and not because it does not know it.
+
+    It says so of E[f(u) g(v)], or of second moments, which decide about equal u and v only.
+    """
+    text = str(error)
+    return (text.startswith("E[") and "is infinite" in text) or (on_diagonal and "second moment is infinite" in text)
 
 
 @lru_cache(maxsize=64)
@@ -268,19 +287,26 @@ def _few(phi: Neuron, kind: str) -> int:
     return _FEW_WITHOUT_CLOSED_FORM
 
 
-def _compiled(phi: Activation, points: FloatArray, v_var: float, kind: str) -> FloatArray:
+def _in_float64(phi: Activation, points: FloatArray, v_var: float, kind: str) -> FloatArray:
     """Means and variances in float64; where so much cancels that they keep less than 1e-9, certified ones."""
-    q1, q2, c = points
+    c = points[2]
     means, squares = _duals(phi, kind)
     try:
-        parts = [dual(q1, q2, c) for dual in squares]
-    except DomainError:  # infinite at some point
+        parts = [_values(dual, points) for dual in squares]
+    except (DomainError, NoClosedForm):  # infinite at some point, or a reason that the next line gives
         return np.array([_certified_at_floats(phi, column, v_var, kind) for column in points.T.tolist()]).T
-    mean, variance = _combined(parts, [dual(q1, q2, c) for dual in means], c)
+    mean, variance = _combined(parts, [_values(dual, points) for dual in means], c)
     found = np.stack([v_var * mean, v_var**2 * variance])
     for i in np.flatnonzero(variance < 1e-6 * np.abs(parts[0])):
         found[:, i] = _certified_at_floats(phi, points[:, i].tolist(), v_var, kind)
     return found
+
+
+def _values(dual: Dual, points: FloatArray) -> FloatArray:
+    if dual.has_closed_form and points.shape[1] <= _FEW:
+        balls = (dual.enclosure(*_exact_point(column), digits=_FLOAT_DIGITS + 1) for column in points.T.tolist())
+        return np.array([float(value) for value in balls])
+    return np.asarray(dual(*points))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -264,8 +264,10 @@ def normalized(f: Polynomial, g: Polynomial) -> sp.Expr:
     left, right = f.heated(one), g.heated(one)
     terms = []
     for k in _common(f, g):
-        a, b = f._exact(left, k, one), g._exact(right, k, fmpq(math.factorial(k)))
-        terms.append(sp.expand(a * b) * rho**k)
+        # SymPy would look for the factors of squares of long decimals.
+        pairs = [(s * t, a[k] * b[k]) for s, a in left.items() for t, b in right.items() if a[k] != 0 and b[k] != 0]
+        numbers = (_rational(number * math.factorial(k)) * root for root, number in pairs)
+        terms.append(sp.expand(sp.Add(*numbers)) * rho**k)
     return sp.Add(*terms)
 
 

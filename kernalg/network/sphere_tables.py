@@ -17,7 +17,7 @@ from kernalg.activation.activation import Activation
 from kernalg.compiled.cache import remember
 from kernalg.compiled.profile_table import ProfileTable
 from kernalg.enclosure.balls import precision
-from kernalg.errors import PrecisionError
+from kernalg.errors import FormulaError, PrecisionError
 from kernalg.expansion.piecewise import Functions, profile_table
 from kernalg.network.layers import Dense, Layer, layers_from_tree, layers_to_tree
 from kernalg.network.recursion import on_diagonal, on_opposites
@@ -67,7 +67,12 @@ def _from_text(text: str) -> NetworkSpheres:
 
 @lru_cache(maxsize=256)
 def _table(spheres: NetworkSpheres, variance: Fraction) -> ProfileTable | None:
-    tree = remember(f"profile table 3\n{spheres.text}\n{variance}", lambda: _compute(spheres, variance))
+    try:
+        text = spheres.text
+    except FormulaError:  # a long polynomial may have more digits than a text can have: this process alone keeps it
+        tree = _compute(spheres, variance)
+    else:
+        tree = remember(f"profile table 3\n{text}\n{variance}", lambda: _compute(spheres, variance))
     return None if tree is None else ProfileTable.from_tree(tree)
 
 

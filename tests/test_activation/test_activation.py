@@ -130,3 +130,11 @@ def test_the_function_of_two_roads_is_one_number() -> None:
     by_diagonal = phi.dual.value(2, 2, 2, digits=30)
     by_pair = enclose(phi.dual.expr, {ka.q1: 2, ka.q2: 2, ka.c: 2 - sp.Rational(1, 10**40)}, 30)
     assert abs(by_diagonal - sp.Float(by_pair.str(30, radius=False), 30)) < sp.Float("1e-18")
+
+
+def test_imaginary_error_function_on_arrays():
+    from scipy.special import erfi
+
+    phi = ka.activation(ka.x**2 + sp.erfi(ka.x / 3) / 2)
+    points = np.linspace(-4, 4, 9)
+    assert np.allclose(phi(points), points**2 + erfi(points / 3) / 2, rtol=1e-14)

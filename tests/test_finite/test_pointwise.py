@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import sympy as sp
 from scipy import special
+from sympy.polys.orthopolys import hermite_prob_poly
 
 import kernalg as ka
+from kernalg.finite.hermite_sum import hermite_coefficients
 from kernalg.finite.pointwise import pointwise
 
 # Every kind of formula the walk knows, and functions it leaves to the compiled ones (the last line).
@@ -46,6 +48,21 @@ def test_the_fast_functions_agree_with_another_evaluation(formula, dtype):
     assert (pointwise(phi).value(z) == value).all() and (pointwise(phi).slope(z) == slope).all()
 
 
+def test_polynomials_of_high_degree_keep_their_digits():
+    # Written in powers, h_40(6) has terms 1e16 times its value.
+    phi = ka.activation(hermite_prob_poly(40, ka.x) / sp.sqrt(sp.factorial(40)) + 2 * ka.x)
+    assert hermite_coefficients(phi.expr)[40] == 1 and hermite_coefficients(phi.expr)[38] == 0
+    points = np.array([-6.0, 0.5, 6.0, 12.0])
+    wanted = [float(phi.expr.subs(ka.x, sp.Rational(v)).evalf(20)) for v in points]
+    slopes = [float(sp.diff(phi.expr, ka.x).subs(ka.x, sp.Rational(v)).evalf(20)) for v in points]
+    value, slope = pointwise(phi).value_and_slope(points)
+    np.testing.assert_allclose(value, wanted, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(slope, slopes, rtol=1e-12, atol=1e-11)
+    assert pointwise(phi).value(points.astype(np.float32)) == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+    rows = np.random.default_rng(0).standard_normal((300, 40))
+    assert (pointwise(phi).value(rows).ravel() == pointwise(phi).value(rows.ravel())).all()
+
+
 def test_at_a_jump_the_value_is_that_of_the_formula():
     assert pointwise(ka.activation("step")).value(np.zeros(1)) == 0.5 == ka.activation("step")(0)
     assert pointwise(ka.activation("relu")).slope(np.zeros(1)) == 0.5
@@ -62,6 +79,24 @@ def test_overflow_inside_a_formula_is_repaired():
     z = np.array([-800.0, 0.0, 800.0])
     assert pointwise(ka.activation("log_cosh")).value(z) == pytest.approx([800 - np.log(2), 0, 800 - np.log(2)])
     assert pointwise(ka.activation("softplus")).value(z.astype(np.float32)) == pytest.approx([0, np.log(2), 800])
+
+
+class Strict:
+    """x^9, which refuses what is not finite, as compiled functions do."""
+
+    def __call__(self, z):
+        assert np.isfinite(z).all()
+        return np.asarray(z, np.float64) ** 9
+
+    def derivative(self):
+        return lambda z: 9 * np.asarray(z, np.float64) ** 8
+
+
+@pytest.mark.parametrize("phi", [Strict(), ka.activation("dawson"), ka.activation("relu")])
+def test_what_is_not_finite_stays_so(phi):
+    value = pointwise(phi).value(np.array([0.5, np.inf, np.nan, 2.0], np.float32))
+    assert np.isfinite(value).tolist() == [True, False, False, True] and value.dtype == np.float32
+    assert not np.isfinite(pointwise(Strict()).value(np.full(1, 1e30, np.float32))).any()
 
 
 def test_what_is_no_activation_is_refused():

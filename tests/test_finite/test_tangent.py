@@ -79,6 +79,14 @@ def test_blocks_of_units_are_all_units(monkeypatch):
     np.testing.assert_allclose(conjugate_kernel(f, X), whole[1], rtol=1e-12)
 
 
+@pytest.mark.parametrize(("depth", "steps"), [(1, 2), (2, 6)])
+def test_progress_is_reported(depth, steps, monkeypatch):
+    monkeypatch.setattr("kernalg.finite.tangent._BLOCK", 500)
+    f, said = finite_network(ka.mlp("relu", depth=depth), inputs=3, width=200, outputs=2), []
+    tangent_kernel(f, X, progress=lambda done, total, text: said.append((done, total)))
+    assert said == [(n + 1, steps) for n in range(steps)]
+
+
 def test_float32_networks_have_kernels_in_float64():
     narrow = finite_network(ka.mlp("relu", depth=2), inputs=3, width=20, seed=1, dtype="float32")
     inputs = X.astype(np.float32)

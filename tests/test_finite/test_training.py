@@ -122,6 +122,13 @@ def test_threads_do_not_change_a_bit(dtype):
     np.testing.assert_allclose(one, wanted, atol=1e-12 if dtype == "float64" else 1e-6)
 
 
+def test_kernels_along_the_path_of_training():
+    f, kernels = small(width=50), []
+    run = train(f, X, y, learning_rate=0.02, epochs=4, callback=lambda _, g: kernels.append(tangent_kernel(g, X)))
+    assert len(kernels) == 5 and (kernels[0] == tangent_kernel(f, X)).all()
+    assert (kernels[-1] == tangent_kernel(run.network, X)).all() and (kernels[0] != kernels[-1]).any()
+
+
 def test_labels_and_accuracy():
     labels = np.arange(12) % 3
     f = small(outputs=3)

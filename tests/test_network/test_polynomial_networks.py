@@ -10,7 +10,7 @@ import pytest
 import sympy as sp
 
 import kernalg as ka
-from kernalg.errors import DomainError
+from kernalg.errors import DomainError, FormulaError
 from kernalg.symbols import x
 
 
@@ -86,3 +86,13 @@ def test_a_compiled_polynomial_travels() -> None:
     K = ka.serial(ka.Dense(1, 0), series(8), ka.Dense(1, 0)).ntk
     X = rows([0.9, 1.0])
     assert (pickle.loads(pickle.dumps(K._compiled)).ntk(X) == K(X)).all()  # noqa: S301
+
+
+def test_a_table_of_a_polynomial_too_long_for_a_text() -> None:
+    """On one sphere large matrices are taken from a table, whose file is named by the text of the network."""
+    phi = series(50).subs(x, x / sp.sqrt(sp.Rational(101, 100)))
+    K = ka.serial(ka.Dense(1, 0), phi, ka.Dense(1, 0)).ntk
+    with pytest.raises(FormulaError, match="digits"):
+        K.to_json()
+    table = K.program.spheres.table(Fraction(1))
+    assert table is not None and max(table.error) < 1e-15
