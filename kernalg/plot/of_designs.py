@@ -15,7 +15,7 @@ from kernalg.design.fit_grid import Target, fit_grid
 from kernalg.design.nonnegative_fit import NonnegativeFit
 from kernalg.design.parametric_fit import ActivationFit
 from kernalg.enclosure.balls import ball, precision
-from kernalg.errors import DomainError, NoClosedForm
+from kernalg.errors import DomainError
 from kernalg.finite.empirical import EmpiricalKernel
 from kernalg.finite.pointwise import pointwise
 from kernalg.network.profile import Profile
@@ -65,7 +65,7 @@ def designed_activation(d: Design, ax: Axes | None = None) -> Axes:
     _feasible(d)
     z = np.linspace(-_REACH, _REACH, _POINTS)
     at = z * np.sqrt(float(d.architecture.variance))
-    values = d(at) if d.closed_form is None else _of_formula(d.activation.expr, at)
+    values = pointwise(d.neuron).value(at)
     with axes(ax) as ax:
         _density(ax, at, z)
         ax.plot(at, values, color=NAVY, label=r"$\varphi(x)$")
@@ -134,7 +134,7 @@ def closed_forms(d: Design, ax: Axes | None = None) -> Axes:
         raise DomainError("no activation in closed form is known for this kernel; plot.design draws the polynomial")
     scale = np.sqrt(float(d.architecture.variance))
     z = np.linspace(-_REACH, _REACH, _POINTS)
-    curves = [_of_formula(form.activation, z) for form in d.closed_forms]
+    curves = [pointwise(Activation(form.activation)).value(z) for form in d.closed_forms]
     with axes(ax) as ax:
         _alone(ax, (8.4, 3.6))
         _density(ax, scale * z, z)
@@ -274,14 +274,6 @@ def _achieved(d: Design, cosines: FloatArray) -> FloatArray:
 def _values(profile: Profile, cosines: FloatArray) -> FloatArray:
     with precision(64):
         return np.array([float(profile.ball(ball(float(c)))) for c in cosines])
-
-
-def _of_formula(formula: sp.Expr, at: FloatArray) -> FloatArray:
-    """An activation on an array; number by number where its functions (erfi) are not compiled."""
-    try:
-        return np.asarray(pointwise(Activation(formula)).value(at))
-    except NoClosedForm:
-        return np.array([float(formula.subs(x, sp.Float(value, 17)).evalf()) for value in at.tolist()])
 
 
 def _density(ax: Any, at: FloatArray, z: FloatArray) -> None:
