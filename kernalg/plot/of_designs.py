@@ -30,7 +30,8 @@ _POINTS = 601
 _ANGLES, _FEW_ANGLES = 181, 19  # of kernels that cost microseconds, and of those that cost seconds a value
 _MANY = 40  # coefficients from which on markers are small
 _STEEP = 30  # ratio of the extremes of activations from which on their axis is logarithmic away from 0
-_LONGEST = 44  # characters of a formula in a legend
+_LONGEST = 64  # characters of a formula in a legend
+_INLINE = {"fold_short_frac": True, "fold_frac_powers": True}  # fractions large enough to be read in a legend
 _DASHES = (0, (5, 2))
 _PRE_ACTIVATION = r"pre-activation $x$"
 _ANGLE = "angle between the inputs (degrees)"
@@ -139,8 +140,8 @@ def closed_forms(d: Design, ax: Axes | None = None) -> Axes:
         _alone(ax, (8.4, 3.6))
         _density(ax, scale * z, z)
         for form, values, style in zip(d.closed_forms, curves, series(len(curves)), strict=True):
-            formula = sp.latex(form.activation.subs(x, x / sp.sqrt(d.architecture.variance)))
-            label = f"${formula}$" if len(str(form.activation)) <= _LONGEST else f"{form.growth}"
+            formula = sp.latex(form.activation.subs(x, x / sp.sqrt(d.architecture.variance)), **_INLINE)
+            label = f"${formula}$" if len(str(form.activation)) <= _LONGEST else f"grows like {form.growth}"
             ax.plot(scale * z, values, label=f"{form.signs}:  {label}", **style | {"marker": ""})
         largest = [float(np.abs(values).max()) for values in curves]
         if max(largest) > _STEEP * min(largest):
