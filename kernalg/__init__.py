@@ -96,6 +96,39 @@ _HOME = {
     "design": "design.of_kernel",
     "shallow": "design.shallow",
     "parameter_count": "design.shallow",
+    "ClosedForm": "design.closed_forms",
+    "closed_forms": "design.recognition",
+    "nngp_of_ntk": "design.recognition",
+    "ntk_activation": "design.operator_form",
+    "ntk_activation_value": "design.operator_form",
+    "best_signs": "design.signs",
+    "NonnegativeFit": "design.nonnegative_fit",
+    "fit_nonnegative": "design.nonnegative_fit",
+    "ActivationFit": "design.parametric_fit",
+    "fit_activation": "design.parametric_fit",
+    "ActivationFamily": "design.families",
+    "activation_family": "design.families",
+    "relu_cosine": "design.families",
+    "relu_mix": "design.families",
+    "sum_of_activations": "design.families",
+    "KernelSearch": "design.searched_kernel",
+    "search_kernel": "design.kernel_search",
+    "search_kernel_on_sphere": "design.kernel_search",
+    "rows_on_sphere": "design.kernel_search",
+    "EmpiricalKernel": "finite.empirical",
+    "empirical_ntk": "finite.empirical",
+    "tail_report": "finite.empirical",
+    "kurtosis": "finite.variance",
+    "tangent_kernel_covariance": "finite.variance",
+    "tangent_kernel_variance": "finite.variance",
+    "FiniteNetwork": "finite.network",
+    "finite_network": "finite.network",
+    "tangent_kernel": "finite.tangent",
+    "conjugate_kernel": "finite.tangent",
+    "TrainingRun": "finite.training",
+    "train": "finite.training",
+    "largest_stable_learning_rate": "finite.learning_rate",
+    "export": "export.door",
     "Certificate": "certify.certificate",
     "certify": "certify.agreement",
     "Derivation": "derivation.steps",
@@ -110,10 +143,10 @@ __all__ = sorted([*_HOME, "__version__"])
 # Names that need an optional package; `from kernalg import *` works without it.
 _EXTRA = {"NetworkKernel": "interop.scikit_learn"}
 
-# Five rooms bear the name of their main function (`ka.activation(...)` lives in kernalg/activation/). Python binds a
+# Six rooms bear the name of their main function (`ka.activation(...)` lives in kernalg/activation/). Python binds a
 # subpackage to its parent when it is first imported; import them now (they are empty), and unbind them, so that the
 # attribute is the function for good.
-for _room in ("activation", "certify", "derivation", "design", "spectrum"):
+for _room in ("activation", "certify", "derivation", "design", "export", "spectrum"):
     import_module(f"kernalg.{_room}")
     del globals()[_room]
 
@@ -140,9 +173,24 @@ if TYPE_CHECKING:
     from kernalg.certify.certificate import Certificate
     from kernalg.derivation.engine import derivation
     from kernalg.derivation.steps import Derivation
+    from kernalg.design.closed_forms import ClosedForm
     from kernalg.design.designed import Design
+    from kernalg.design.families import (
+        ActivationFamily,
+        activation_family,
+        relu_cosine,
+        relu_mix,
+        sum_of_activations,
+    )
+    from kernalg.design.kernel_search import rows_on_sphere, search_kernel, search_kernel_on_sphere
+    from kernalg.design.nonnegative_fit import NonnegativeFit, fit_nonnegative
     from kernalg.design.of_kernel import design
+    from kernalg.design.operator_form import ntk_activation, ntk_activation_value
+    from kernalg.design.parametric_fit import ActivationFit, fit_activation
+    from kernalg.design.recognition import closed_forms, nngp_of_ntk
+    from kernalg.design.searched_kernel import KernelSearch
     from kernalg.design.shallow import parameter_count, shallow
+    from kernalg.design.signs import best_signs
     from kernalg.errors import (
         DomainError,
         FormulaError,
@@ -154,6 +202,13 @@ if TYPE_CHECKING:
     )
     from kernalg.expansion.conversions import convert_expansion
     from kernalg.expansion.hermite_series import HermiteSeries
+    from kernalg.export.door import export
+    from kernalg.finite.empirical import EmpiricalKernel, empirical_ntk, tail_report
+    from kernalg.finite.learning_rate import largest_stable_learning_rate
+    from kernalg.finite.network import FiniteNetwork, finite_network
+    from kernalg.finite.tangent import conjugate_kernel, tangent_kernel
+    from kernalg.finite.training import TrainingRun, train
+    from kernalg.finite.variance import kurtosis, tangent_kernel_covariance, tangent_kernel_variance
     from kernalg.formula import parse
     from kernalg.interop.dask_array import gram_dask
     from kernalg.interop.product import gram_matvec

@@ -25,12 +25,13 @@ from kernalg.design.error_budget import (
     radius_range,
 )
 from kernalg.design.feasibility import FeasibilityCertificate
+from kernalg.design.operator_form import ntk_activation, ntk_activation_value
 from kernalg.design.target import Target
-from kernalg.enclosure.balls import ball, bits_for, certain_digits, check_digits, precision
+from kernalg.enclosure.balls import ball, bits_for, certain_digits, check_digits, enclose, precision, to_float
 from kernalg.errors import DomainError
 from kernalg.expansion.hermite_series import HermiteSeries
 from kernalg.finite.empirical import TailReport, tail_report
-from kernalg.formula import from_json, read_object, to_json
+from kernalg.formula import exact_number, from_json, read_object, to_json
 from kernalg.network.dot_product import DotProductKernel, dot_product_kernel
 from kernalg.network.kernel import Kernel
 from kernalg.network.layers import Dense
@@ -66,6 +67,8 @@ class Design:
         All activations in closed form with this kernel: they differ by signs of Hermite coefficients.
     closed_form : ClosedForm or None
         The one that was chosen; None if the activation is the polynomial of degree M.
+    averaged : ClosedForm or None
+        If the exact activation is an average (1 + N)^(-1/2) of a closed form (see `integral`): that one.
     complete : bool
         Whether the polynomial is the whole answer, nothing cut off.
     question : dict
@@ -80,6 +83,7 @@ class Design:
     signs: str
     closed_forms: tuple[ClosedForm, ...]
     closed_form: ClosedForm | None
+    averaged: ClosedForm | None
     complete: bool
     question: Question
 
@@ -116,6 +120,39 @@ class Design:
     def __call__(self, values: Any) -> FloatArray:
         """phi at each entry of an array, in float64."""
         return np.asarray(self.series(values) if self.closed_form is None else self.activation(values))
+
+    @cached_property
+    def integral(self) -> sp.Expr | None:
+        """The exact activation of a tangent kernel as an average of a closed form, if that is known.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> ka.design("exp(2*(rho-1))", kind="ntk", signs="+").averaged.activation
+        exp(sqrt(2)*x - 2)
+        """
+        if self.averaged is None:
+            return None
+        return ntk_activation(self.averaged.activation).subs(x, x / sp.sqrt(self.architecture.variance))
+
+    def value(self, at: Any, digits: int = 30) -> sp.Float:
+        """phi at one point, to `digits` certified decimals.
+
+        Of the exact activation, where it is a closed form, an integral, or a whole polynomial; otherwise of the
+        polynomial that cuts it off.
+
+        Examples
+        --------
+        >>> import kernalg as ka
+        >>> ka.design("exp(2*(rho-1))", kind="ntk", signs="+").value(2, digits=25)
+        1.665982383669706261091199
+        """
+        self._refuse_infeasible()
+        point = exact_number(at, "x")
+        if self.averaged is not None:
+            scaled = point / sp.sqrt(self.architecture.variance)
+            return ntk_activation_value(self.averaged.activation, scaled, digits)
+        return to_float(enclose(self.activation.expr, {x: point}, check_digits(digits)), digits)
 
     @property
     def neuron(self) -> Activation | HermiteSeries:
@@ -315,6 +352,9 @@ class Design:
             others = len(self.closed_forms) - 1
             more = f" (and {others} more in .closed_forms)" if others else ""
             return f"{self.activation.expr}, Hermite signs {self.signs}{more}"
+        if self.averaged is not None:
+            more = f" of the average (1 + N)^(-1/2) of {self.averaged.activation} (see .integral)"
+            return f"Hermite polynomial of degree {self.degree}, signs {self.signs}{more}"
         shown = ", ".join(str(b) if len(str(b)) < 24 else f"{float(b):.6g}" for b in self.coefficients[:_SHOWN])
         more = ", …" if self.degree >= _SHOWN else ""
         return f"Hermite polynomial of degree {self.degree}, signs {self.signs}: b = {shown}{more}"

@@ -42,7 +42,7 @@ def design(
     *,
     signs: str | Sequence[int] = "auto",
     degree: int | None = None,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-12,
     digits: int = 30,
     cosines: ArrayLike | None = None,
     standard_errors: ArrayLike | None = None,
@@ -65,8 +65,9 @@ def design(
         The parameters whose gradients the tangent kernel counts.
     signs : str or sequence of +1 and -1
         Signs of the Hermite coefficients, on which the kernel does not depend. "auto": those of the mildest closed form
-        if there is one, otherwise "+". A pattern such as "++--" repeats. "least variance" searches for the signs with
-        the least noise at finite width, "least growth" for those with the least E phi^4.
+        if there is one, otherwise "+", or "++--" if "+" is heavy-tailed. A pattern such as "++--" repeats. "least
+        variance" searches for the signs with the least noise at finite width, "least growth" for those with the least
+        E phi^4.
     degree : int, optional
         Degree of the polynomial where there is no closed form. By default the least that keeps the kernel within
         `tolerance` K(1), at most 60.
@@ -131,16 +132,17 @@ def design(
     target = target_of(kernel)
     certificate = certificate_of(target, architecture)
     forms: tuple[ClosedForm, ...] = ()
+    averages: tuple[ClosedForm, ...] = ()
     if certificate.feasible is not False:
-        forms = _closed_forms(target, architecture)
-        if certificate.feasible is None and forms:
+        forms, averages = _closed_forms(target, architecture)
+        if certificate.feasible is None and (forms or averages):
             certificate = replace(certificate, feasible=True, reason="an activation in closed form has this kernel")
     if certificate.feasible is False:
-        return Design(target, architecture, certificate, (), (), "", (), None, False, question)
+        return Design(target, architecture, certificate, (), (), "", (), None, None, False, question)
 
     found = _expanded(target, architecture, certificate, degree, tolerance, digits, bool(forms))
     magnitudes = _magnitudes(target, architecture, found, digits)
-    chosen = choose(signs, magnitudes, forms, architecture)
+    chosen = choose(signs, magnitudes, forms, averages, architecture)
     signed = tuple(-b if s < 0 else b for s, b in zip(chosen.signs, magnitudes, strict=True))
     return Design(
         target,
@@ -151,6 +153,7 @@ def design(
         chosen.pattern,
         forms,
         chosen.closed_form,
+        chosen.averaged,
         found.complete,
         question,
     )
@@ -161,17 +164,23 @@ def _is_function(kernel: Any) -> bool:
     return callable(kernel) and not isinstance(kernel, sp.Basic) and not hasattr(kernel, "profile")
 
 
-def _closed_forms(target: Target, architecture: Architecture) -> tuple[ClosedForm, ...]:
-    """Activations of unit variance whose dual is what the architecture leaves of the kernel."""
+def _closed_forms(target: Target, architecture: Architecture) -> tuple[tuple[ClosedForm, ...], tuple[ClosedForm, ...]]:
+    """Activations of unit variance whose dual is what the architecture leaves of the kernel.
+
+    And, of a tangent kernel without one, those that have it as NNGP kernel: (1 + N)^(-1/2) of them is the answer.
+    """
     if target.formula is None or target.polynomial is not None:
-        return ()
+        return (), ()
     if architecture.couples_neighbors or not architecture.counts_readout:
-        return ()
+        return (), ()
     v, c = architecture.readout
     rest = target.formula.subs(rho, architecture.cosine)
     reduced = (rest - c if architecture.counts_readout else rest) / v
-    sigma = nngp_of_ntk(reduced) if architecture.counts_slopes else reduced
-    return () if sigma is None else closed_forms(sigma)
+    if not architecture.counts_slopes:
+        return closed_forms(reduced), ()
+    sigma = nngp_of_ntk(reduced)
+    forms = () if sigma is None else closed_forms(sigma)
+    return forms, () if forms else closed_forms(reduced)
 
 
 def _expanded(

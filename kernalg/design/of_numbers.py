@@ -92,11 +92,11 @@ def _design(
     target = Target(kernel, kernel.profile(), formula, origin=origin)
     certificate = FeasibilityCertificate(feasible, architecture.correlation, negative, len(values), reason)
     if feasible is False:
-        return Design(target, architecture, certificate, (), (), "", (), None, False, question)
+        return Design(target, architecture, certificate, (), (), "", (), None, None, False, question)
     magnitudes = tuple(_root(b) for b in architecture.squares(values))
-    chosen = choose(question["signs"], magnitudes, (), architecture)
+    chosen = choose(question["signs"], magnitudes, (), (), architecture)
     signed = tuple(-b if s < 0 else b for s, b in zip(chosen.signs, magnitudes, strict=True))
-    return Design(target, architecture, certificate, values, signed, chosen.pattern, (), None, True, question)
+    return Design(target, architecture, certificate, values, signed, chosen.pattern, (), None, None, True, question)
 
 
 def _root(square: sp.Expr) -> sp.Expr:

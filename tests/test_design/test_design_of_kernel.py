@@ -42,13 +42,42 @@ NTK_ALL_PLUS = [
 
 
 def test_gaussian_kernel_as_ntk():
-    found = design("exp(2*(rho-1))", kind="ntk", degree=60)
+    found = design("exp(2*(rho-1))", kind="ntk", degree=60, signs="+")
     assert all(close(b, text, 30) for b, text in zip(found.coefficients, NTK_ALL_PLUS, strict=False))
     values = [0.10098618979142359, 0.21888023336593767, 0.563758875071081, 1.6659823836697063]
     assert np.allclose(found([-1.0, 0.0, 1.0, 2.0]), values, rtol=1e-13)
     mild = design("exp(2*(rho-1))", kind="ntk", signs="++--", degree=60)
     values = [-0.3091509743708981, 0.691906110833531, 0.870184220694052, 0.03454187186988911]
     assert np.allclose(mild([-1.0, 0.0, 1.0, 2.0]), values, rtol=1e-12)
+
+
+AT_SIGNS = {
+    "+": ["0.10098618979142359498199595998652", "0.21888023336593766923425677021544",
+          "0.56375887508062106630022303174994", "1.6659823836697062611909943029032"],
+    "++--": ["-0.30915097437089804214888721224168", "0.69190610083353070011628178625165",
+             "0.87018422069405190695774126525985", "0.034541871869889930113783195590788"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("signs", AT_SIGNS)
+def test_the_activation_for_a_tangent_kernel_to_any_digits(signs):
+    found = design("exp(2*(rho-1))", kind="ntk", signs=signs)
+    for at, text in zip((-1, 0, 1, 2), AT_SIGNS[signs], strict=True):
+        assert close(found.value(at, digits=32), text, 30)
+    assert isinstance(found.integral.atoms(sp.Integral).pop(), sp.Integral)
+
+
+def test_automatic_signs():
+    assert design([0, 0, 0, 1]).coefficients == (0, 0, 0, 1)
+    assert design([sp.Rational(1, 10)] * 15, kind="ntk").signs == "++--"  # + is heavy-tailed
+    assert design("exp(2*(rho-1))", kind="ntk").signs == "++--"  # an average of a sine
+    best = design([sp.Rational(1, 10)] * 8, kind="ntk", signs="least variance")
+    plain = design([sp.Rational(1, 10)] * 8, kind="ntk", signs="++--")
+    assert noise(best) < noise(plain) < noise(design([sp.Rational(1, 10)] * 8, kind="ntk", signs="+"))
+
+
+def noise(found):
+    return ka.tangent_kernel_variance(found.series, 1)
 
 
 def test_nngp_of_the_network_designed_for_its_ntk():
@@ -117,11 +146,14 @@ DEEP = ka.mlp("relu", depth=4, w_var=2, b_var="1/100")
 def test_deep_relu_by_one_hidden_layer():
     found = ka.shallow(DEEP, degree=6, digits=30)
     taylor = [
-        "1.4747312448642011453978203072798", "0.88612947428021342706428197279844",
+        "1.4747312448642011453978203072798",
+        "0.88612947428021342706428197279844",
         "0.68754455202744557475900593679676",
-        "0.37566379717339974799154243337726", "0.25281314881669354449066523730971", "0.15895018279645861929811503751488",
+        "0.37566379717339974799154243337726",
+        "0.25281314881669354449066523730971",
+        "0.15895018279645861929811503751488",
         "0.12329795545326882427946177853547",
-    ]  # fmt: skip
+    ]
     assert all(close(a, text, 28) for a, text in zip(found.kernel_coefficients, taylor, strict=True))
     shown = [1.214385130370181, 0.6656310818614968, 0.4787290646518988, 0.3064570920917803, 0.2248613567586452,
              0.1627627019090771, 0.1327177216357381]  # fmt: skip
