@@ -9,10 +9,6 @@ import numpy as np
 
 import kernalg as ka
 from kernalg import plot
-from kernalg.design.families import relu_cosine
-from kernalg.design.parametric_fit import fit_activation
-from kernalg.expansion.hermite_series import HermiteSeries
-from kernalg.finite.empirical import empirical_ntk
 from kernalg.learning.optimal_ridge import optimal_ridge
 from kernalg.learning.regression import measured_curve_on_sphere
 
@@ -57,14 +53,14 @@ def design() -> None:
         "exp(2(c − 1))": _designed("exp(2*(rho-1))"),
         "c⁴ + c": _designed("rho**4 + rho"),
         "cosh 2c": _designed("cosh(2*rho)"),
-        "4 ReLU layers": (deep, fit_activation(deep, relu_cosine()).activation),
+        "4 ReLU layers": (deep, ka.fit_activation(deep, ka.relu_cosine()).activation),
     }
     fine, angles, z = np.linspace(0, np.pi, 181), np.linspace(0, np.pi, 13), np.linspace(-3, 3, 401)
     circle = np.sqrt(2) * np.column_stack([np.cos(angles), np.sin(angles)])
     with plt.rc_context(plot.STYLE):
         figure, (tops, bottoms) = plt.subplots(2, 4, figsize=(9.4, 4.4), layout="constrained")
         for (name, (kernel, phi)), top, bottom in zip(columns.items(), tops, bottoms, strict=True):
-            found = empirical_ntk(phi, circle[:1], circle, width=2**14, draws=16)
+            found = ka.empirical_ntk(phi, circle[:1], circle, width=2**14, draws=16)
             top.plot(z, phi(z), color=plot.NAVY)
             top.fill_between(
                 z, 0.25 * np.exp(-(z**2) / 2), transform=top.get_xaxis_transform(), color="#9aa4b2", alpha=0.3
@@ -84,7 +80,7 @@ def design() -> None:
         figure.savefig(HERE / "design.png", dpi=150)
 
 
-def _designed(formula: str) -> tuple[ka.DotProductKernel, HermiteSeries]:
+def _designed(formula: str) -> tuple[ka.DotProductKernel, ka.HermiteSeries]:
     return ka.dot_product_kernel(formula), ka.design(formula, kind="ntk", signs="++--").series
 
 

@@ -27,16 +27,6 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 import kernalg as ka
 from kernalg import plot
-from kernalg.design.families import relu_cosine
-from kernalg.design.nonnegative_fit import fit_nonnegative
-from kernalg.design.parametric_fit import fit_activation
-from kernalg.expansion.hermite_series import HermiteSeries
-from kernalg.export.door import export
-from kernalg.finite.empirical import empirical_ntk
-from kernalg.finite.learning_rate import largest_stable_learning_rate
-from kernalg.finite.network import finite_network
-from kernalg.finite.training import train
-from kernalg.finite.variance import tangent_kernel_variance
 
 FAST = bool(os.environ.get("KERNALG_FAST"))
 print("kernalg", ka.__version__)
@@ -101,13 +91,13 @@ formulas = {
 }
 kernels = {name: (ka.dot_product_kernel(k), ka.design(k, "ntk", signs="++--").series) for name, k in formulas.items()}
 fits = {
-    "ReLU NNGP, 4 layers": fit_nonnegative(deep.nngp, 5),
-    "ReLU NTK, 4 layers": fit_nonnegative(deep.ntk, 5),
-    "erf NTK, 4 layers": fit_nonnegative(deep_erf.ntk, 5),
+    "ReLU NNGP, 4 layers": ka.fit_nonnegative(deep.nngp, 5),
+    "ReLU NTK, 4 layers": ka.fit_nonnegative(deep.ntk, 5),
+    "erf NTK, 4 layers": ka.fit_nonnegative(deep_erf.ntk, 5),
 }
 targets = dict(zip(fits, (deep.nngp, deep.ntk, deep_erf.ntk), strict=True))
 for name, fit in fits.items():
-    kernels[name] = (targets[name], HermiteSeries(fit.hermite_coefficients()))
+    kernels[name] = (targets[name], ka.HermiteSeries(fit.hermite_coefficients()))
     print(f"{name:>20}: b = {np.round(fit.hermite_coefficients(), 3)}, held at 0: {fit.active}")
 
 # %%
@@ -122,7 +112,7 @@ with plt.rc_context(plot.STYLE):
     tops, bottoms = [*rows[0], *rows[2]], [*rows[1], *rows[3]]
     for seed, (name, top, bottom) in enumerate(zip(kernels, tops, bottoms, strict=True)):
         kernel, phi = kernels[name]
-        found[name] = empirical_ntk(phi, circle[:1], circle, width=width, draws=draws, seed=seed)
+        found[name] = ka.empirical_ntk(phi, circle[:1], circle, width=width, draws=draws, seed=seed)
         top.plot(z, phi(z), color=plot.NAVY)
         top.fill_between(z, 0.25 * np.exp(-(z**2) / 2), transform=top.get_xaxis_transform(), color="#9aa4b2", alpha=0.3)
         top.set(title=name, xlabel="pre-activation", xlim=(-3, 3))
@@ -183,7 +173,7 @@ print(ka.design(np.exp(grid), "ntk", cosines=grid).certificate)
 
 # %%
 sine, lognormal = covariance.closed_forms[1].activation, covariance.closed_forms[0].activation
-noise = {phi: tangent_kernel_variance(phi, 1, digits=15) for phi in (sine, lognormal)}
+noise = {phi: ka.tangent_kernel_variance(phi, 1, digits=15) for phi in (sine, lognormal)}
 for phi, value in noise.items():
     print(f"{phi}:  n Var = {value}")
 
@@ -252,7 +242,7 @@ with plt.rc_context(plot.STYLE):
 # gradients, and come nearer than the published ones (root mean square 0.056 and at most 0.131 for $|c|<0.985$).
 
 # %%
-mimic = fit_activation(deep.ntk, relu_cosine(), starts=1 if FAST else 8)
+mimic = ka.fit_activation(deep.ntk, ka.relu_cosine(), starts=1 if FAST else 8)
 print(mimic)
 plot.kernel_fit(mimic)
 
@@ -286,11 +276,11 @@ for data, load in loaders.items():
     for seed in range(seeds):
         X, y, first, second = split(load, seed)
         for name, network in networks.items():
-            f = finite_network(
+            f = ka.finite_network(
                 network, inputs=X.shape[1], width=256, outputs=int(y.max()) + 1, seed=seed, dtype=np.float32
             )
-            rate = 0.5 * largest_stable_learning_rate(f, X[first])
-            run = train(
+            rate = 0.5 * ka.largest_stable_learning_rate(f, X[first])
+            run = ka.train(
                 f, X[first], y[first], learning_rate=rate, epochs=epochs, test=(X[second], y[second]),
                 centered=True, every=5,
             )  # fmt: skip
@@ -340,10 +330,10 @@ outcome = {"sin(6x)/2, 1 layer": [], "ReLU, 4 layers": []}
 for seed in range(1 if FAST else 3):
     first, second = np.array_split(np.random.default_rng(seed).permutation(2048), 2)
     for name, network, longest in zip(outcome, (parity.network, deep), (200, 200 if FAST else 2000), strict=True):
-        f = finite_network(network, inputs=11, width=128, seed=seed, dtype=np.float32)
-        rate = 0.5 * largest_stable_learning_rate(f, bits[first])
+        f = ka.finite_network(network, inputs=11, width=128, seed=seed, dtype=np.float32)
+        rate = 0.5 * ka.largest_stable_learning_rate(f, bits[first])
         outcome[name].append(
-            train(
+            ka.train(
                 f, bits[first], labels[first], learning_rate=rate, epochs=longest, stop=1e-3,
                 test=(bits[second], labels[second]),
             )
@@ -369,8 +359,8 @@ with plt.rc_context(plot.STYLE):
 # `kernalg design "exp(2*(rho-1))" --export torch`.
 
 # %%
-print(export(parity, "torch"))
-print(export(parity, "c"))
+print(ka.export(parity, "torch"))
+print(ka.export(parity, "c"))
 
 # %% [markdown]
 # ## What must hold
@@ -391,7 +381,7 @@ assert mimic.interior_rms_error < 0.056 and mimic.interior_max_error < 0.131
 for data in loaders:
     assert abs(accuracy[data, "mimic"].mean() - accuracy[data, "4 ReLU layers"].mean()) < (0.03 if FAST else 0.01)
 assert str(parity.activation.expr) == "sin(6*x)/2"
-assert "torch.sin(6*x)/2" in export(parity, "torch")
+assert "torch.sin(6*x)/2" in ka.export(parity, "torch")
 assert all(run.test_accuracy[-1] > 0.99 for run in outcome["sin(6x)/2, 1 layer"])
 assert all(run.test_accuracy[-1] < 0.6 for run in outcome["ReLU, 4 layers"])
 print("all assertions hold")

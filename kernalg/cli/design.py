@@ -82,13 +82,13 @@ examples:
         default="auto",
         metavar="S",
         help='of the Hermite coefficients, on which the kernel does not depend: auto, a pattern such as "++--", '
-        '"least variance" or "least growth" (default: auto, the mildest closed form or +)',
+        '"least variance" or "least growth" (default: auto, the mildest that is known)',
     )
     answer.add_argument(
         "--degree", type=int, metavar="M", help="of the polynomial (default: what the tolerance asks for, at most 60)"
     )
     answer.add_argument(
-        "--tolerance", type=float, default=1e-6, metavar="T", help="relative to the kernel at 1 (default: 1e-6)"
+        "--tolerance", type=float, default=1e-12, metavar="T", help="relative to the kernel at 1 (default: 1e-12)"
     )
     answer.add_argument("--digits", type=int, default=30, metavar="N", help="of inexact coefficients (default: 30)")
     counts = parser.add_argument_group("sizes")
@@ -265,6 +265,8 @@ def _table(d: Design, words: str, net: Any, arguments: argparse.Namespace) -> st
     else:
         scale = "x" if d.architecture.variance == 1 else f"x/sqrt({d.architecture.variance})"
         lines.append(f"phi(x) = sum b_k h_k({scale}), degree {d.degree}, Hermite signs {d.signs}")
+        if d.averaged is not None:
+            lines.append(f"  exactly: the average (1 + N)^(-1/2) of {_in_x(d, d.averaged.activation)}")
     cells = [
         [str(k), *(cell for value in pair for cell in _cells(value))]
         for k, pair in enumerate(zip(d.kernel_coefficients, d.coefficients, strict=True))
