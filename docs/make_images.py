@@ -11,6 +11,7 @@ import kernalg as ka
 from kernalg import plot
 from kernalg.learning.optimal_ridge import optimal_ridge
 from kernalg.learning.regression import measured_curve_on_sphere
+from kernalg.network.dot_product import DotProductKernel
 
 HERE = Path(__file__).parent / "images"
 
@@ -80,7 +81,7 @@ def design() -> None:
         figure.savefig(HERE / "design.png", dpi=150)
 
 
-def _designed(formula: str) -> tuple[ka.DotProductKernel, ka.HermiteSeries]:
+def _designed(formula: str) -> tuple[DotProductKernel, ka.HermiteSeries]:
     return ka.dot_product_kernel(formula), ka.design(formula, kind="ntk", signs="++--").series
 
 
