@@ -16,8 +16,8 @@ the kernel is :math:`\sum a_k\rho^k`, where the a_k depend on what is trained:
 ``nngp``, and ``readout``   :math:`a_k=\sigma_v^2b_k^2+\sigma_c^2\delta_{k0}`
 ``all``                     :math:`a_k=\sigma_v^2(1+k)b_k^2+\sigma_c^2\delta_{k0}`
 ``hidden``                  :math:`a_k=\sigma_v^2k\,b_k^2`: the mean b_0 is invisible
-``all but hidden biases``   :math:`a_k=\sigma_v^2(1+k)\,[b_k^2-(\sigma_b^2/q)\,b_{k+1}^2]+\sigma_c^2\delta_{k0}`, since
-                            :math:`\sigma_w^2\xi=q\rho-\sigma_b^2` takes the place of :math:`q\rho`
+``all but hidden biases``   the first line, for the coefficients of the mean :math:`\int_0^1K(s\xi)\,ds` instead of K
+                            (see `radial_mean`); without biases, the same as ``all``
 ==========================  ===========================================================================================
 
 Reference: Simon, Anand, DeWeese, *Reverse engineering the neural tangent kernel* (ICML 2022).
@@ -110,47 +110,45 @@ class Architecture:
         return self.kind == "nngp" or self.trained != "hidden"
 
     @property
-    def couples_neighbors(self) -> bool:
-        """Whether a_k depends on b_{k+1}, too: frozen hidden biases."""
+    def freezes_biases(self) -> bool:
+        """Whether hidden biases are there and not trained: the series is that of the kernel's `radial_mean`."""
         return self.kind == "ntk" and self.trained == "all but hidden biases" and self.b_var != 0
 
     def factor(self, k: int) -> int:
-        """What v b_k^2 is multiplied by in the kernel."""
-        if not self.counts_slopes:
+        """What v b_k^2 is multiplied by in the series' coefficient a_k."""
+        if not self.counts_slopes or self.freezes_biases:
             return 1
         return k if self.trained == "hidden" else 1 + k
 
-    def kernel_coefficients(self, squares: Sequence[Number], to: Any = sp.sympify) -> list[Number]:
-        """a_0, …, a_M from b_0^2, …, b_M^2; `to` makes the constants of the squares' kind (a ball, a float)."""
-        v, c = (to(value) for value in self.readout)
-        ratio = to(self.b_var / self.variance)
-        result = []
-        for k, square in enumerate(squares):
-            if self.couples_neighbors and k + 1 < len(squares):
-                square = square - ratio * squares[k + 1]
-            result.append(v * self.factor(k) * square)
-        if result and self.counts_readout:
-            result[0] = result[0] + c
-        return result
+    def share(self, k: int) -> sp.Expr:
+        """What v b_k^2 is multiplied by in the kernel at equal inputs, where its part is largest."""
+        return 1 + k * self.w_var / self.variance if self.freezes_biases else sp.Integer(self.factor(k))
 
     def squares(self, coefficients: Sequence[Number], to: Any = sp.sympify) -> list[Number]:
         """b_0^2, …, b_M^2 from a_0, …, a_M; negative where the kernel has no such network.
 
-        Frozen hidden biases are resolved from the last coefficient downwards:
-        :math:`b_k^2=\\sigma_v^{-2}\\sum_{j\\ge k}(\\sigma_b^2/q)^{j-k}(a_j-\\sigma_c^2\\delta_{j0})/(1+j)`.
+        `to` makes the constants of the coefficients' kind (a ball, a float). What is invisible (b_0, if only the hidden
+        layer is trained) is 0.
         """
         v, c = (to(value) for value in self.readout)
-        ratio = to(self.b_var / self.variance)
         result: list[Number] = []
-        above: Any = to(sp.S.Zero)
-        for k in range(len(coefficients) - 1, -1, -1):
-            own: Any = coefficients[k]
-            if k == 0 and self.counts_readout:
-                own = own - c
-            own = own / (v * self.factor(k)) if self.factor(k) else own * 0
-            above = own + ratio * above if self.couples_neighbors else own
-            result.append(above)
-        return result[::-1]
+        for k, own in enumerate(coefficients):
+            level: Any = own - c if k == 0 and self.counts_readout else own
+            result.append(level / (v * self.factor(k)) if self.factor(k) else level * 0)
+        return result
+
+    def kernel(self, squares: Sequence[sp.Expr]) -> sp.Expr:
+        """The kernel as a formula in the cosine (written rho), from b_0^2, …, b_M^2."""
+        v, c = self.readout
+        correlation = self.correlation
+        terms = [c if self.counts_readout else sp.S.Zero]
+        for k, square in enumerate(squares):
+            if self.freezes_biases and k:  # d(xi rho^k)/d xi
+                power = correlation**k + k * self.w_var / self.variance * rho * correlation ** (k - 1)
+            else:
+                power = self.factor(k) * correlation**k
+            terms.append(v * square * power)
+        return sp.Add(*terms)
 
     def __repr__(self) -> str:
         trained = f", trained={self.trained!r}" if self.kind == "ntk" and self.trained != "all" else ""

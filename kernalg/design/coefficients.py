@@ -74,22 +74,40 @@ def ball_coefficients(target: Target, architecture: Architecture, terms: int, di
 
 
 def working_balls(target: Target, architecture: Architecture, terms: int, bits: int) -> list[arb]:
-    """Enclosures at this working precision, whatever their accuracy."""
+    """Enclosures at this working precision, whatever their accuracy.
+
+    Raises
+    ------
+    DomainError
+        If the kernel is singular, or not real, at the center of the expansion.
+    """
     if architecture.b_var == 0:
-        return taylor_coefficients(target.profile, bits, terms)
+        balls = taylor_coefficients(target.profile, bits, terms)
+    else:
+        balls = _about_the_bias(target, architecture, terms, bits)
+    if all(a.is_finite() for a in balls):
+        return balls
+    try:  # a removable singularity, as of sinh(rho)/rho
+        if target.formula is not None:
+            exact = exact_taylor(target.formula.subs(rho, architecture.cosine), rho, 0, terms)
+            with precision(bits):
+                return [ball(a) for a in exact]
+    except (DomainError, NoClosedForm):
+        pass
+    center = -architecture.b_var / architecture.w_var
+    raise DomainError(
+        f"{target.name} has no Taylor series at the cosine {center}: it is singular or not real there"
+        + (", where this bias makes the pre-activations independent. Give a smaller b_var" if center else "")
+    )
+
+
+def _about_the_bias(target: Target, architecture: Architecture, terms: int, bits: int) -> list[arb]:
     length = max(terms, 2)  # of one coefficient alone, arb_series forgets that it is a series
     with precision(bits, length):
         w, q = ball(architecture.w_var), ball(architecture.variance)
         center = -ball(architecture.b_var) / w
         series = target.profile.evaluate(arb_series([center, q / w], prec=length), False)
-        balls = [series[k] for k in range(terms)] if isinstance(series, arb_series) else [series]
-    if not all(a.is_finite() for a in balls):
-        where = -architecture.b_var / architecture.w_var
-        raise DomainError(
-            f"{target.name} has no Taylor series at the cosine {where}, where this bias makes the pre-activations "
-            "independent: it is singular there. Give a smaller b_var"
-        )
-    return balls
+        return [series[k] for k in range(terms)] if isinstance(series, arb_series) else [series]
 
 
 def sum_at_one(target: Target, digits: int) -> arb:
@@ -103,40 +121,58 @@ def sum_at_one(target: Target, digits: int) -> arb:
     raise PrecisionError(f"K(1) of {target.name}: {digits} digits were not reached at {ctx.prec} bits")
 
 
-def smallest_degree(target: Target, architecture: Architecture, error: float, terms: int) -> int | None:
-    """The least M < terms with K(1) - (a_0 + … + a_M) <= error; None if none is."""
-    rests = remainders(target, architecture, terms)
+def smallest_degree(whole: Target, read: Target, architecture: Architecture, error: float, terms: int) -> int | None:
+    """The least M < terms at which the kernel of h_0, …, h_M is within `error`; None if none is."""
+    rests = remainders(whole, read, architecture, terms, error)
     fitting = [k for k, rest in enumerate(rests) if rest <= error]
     return fitting[0] if fitting else None
 
 
-def remainders(target: Target, architecture: Architecture, terms: int) -> list[float]:
-    """K(1) - (a_0 + … + a_k) for k < terms, rounded up."""
-    balls = ball_coefficients(target, architecture, terms, _DIGITS)
-    rest = sum_at_one(target, 2 * _DIGITS)
+def remainders(whole: Target, read: Target, architecture: Architecture, terms: int, error: float) -> list[float]:
+    """What the first k + 1 Hermite polynomials miss of the kernel at equal inputs, for k < terms, rounded up.
+
+    Raises
+    ------
+    DomainError
+        They have more than the kernel: its series does not reach equal inputs, and no network has it.
+    """
+    one = sum_at_one(whole, _DIGITS)
+    with precision(64):
+        digits = max(_DIGITS, math.ceil(-float((arb(error) / abs(one)).log() / arb(10).log())) + 5)
+    balls = ball_coefficients(read, architecture, terms, digits)
+    rest = sum_at_one(whole, digits)
     result = []
-    with precision(bits_for(2 * _DIGITS) + 64):
-        for a in balls:
-            rest = rest - a
+    with precision(bits_for(digits) + 64):
+        v, c = (ball(value) for value in architecture.readout)
+        rest = rest - c if architecture.counts_readout else rest
+        for k, square in enumerate(architecture.squares(balls, ball)):
+            rest = rest - v * ball(architecture.share(k)) * square
+            if rest < 0 and not rest.contains(0):
+                raise DomainError(
+                    f"{whole.name}: the first {k + 1} terms of its series are more than K at equal inputs, so the "
+                    "series does not reach them, and no network has this kernel"
+                )
             result.append(float(rest.upper()))
     return result
 
 
-def degree_for(target: Target, architecture: Architecture, error: float) -> int:
+def degree_for(whole: Target, read: Target, architecture: Architecture, error: float) -> int:
     """`smallest_degree` as far as 4096, or a `PrecisionError` that estimates it."""
     for terms in _LENGTHS:
-        degree = smallest_degree(target, architecture, error, terms)
+        degree = smallest_degree(whole, read, architecture, error, terms)
         if degree is not None:
             return degree
-        polynomial = target.polynomial
+        polynomial = read.polynomial
         if polynomial is not None and polynomial.degree() < terms:
             return int(polynomial.degree())
-    rests = remainders(target, architecture, _LENGTHS[-1])
+    rests = remainders(whole, read, architecture, _LENGTHS[-1], error)
     half = len(rests) // 2 - 1
-    power = math.log(rests[half] / rests[-1]) / math.log(len(rests) / (half + 1))
-    estimate = len(rests) * (rests[-1] / error) ** (1 / power)
+    slow = ""
+    if rests[half] > rests[-1] > 0:
+        power = math.log(rests[half] / rests[-1]) / math.log(len(rests) / (half + 1))
+        estimate = len(rests) * (rests[-1] / error) ** (1 / power)
+        slow = f"; it falls like degree^-{power:.2f}, so about degree {estimate:.1e} is needed"
     raise PrecisionError(
-        f"a kernel error of {error:g} needs more than degree {len(rests) - 1}, where it is {rests[-1]:.2g}; it falls "
-        f"like degree^-{power:.2f}, so about degree {estimate:.1e} is needed. A closed form, or a fit of a family "
-        "(fit_activation), does without high degrees"
+        f"a kernel error of {error:g} needs more than degree {len(rests) - 1}, where it is {rests[-1]:.2g}{slow}. A "
+        "closed form, or a fit of a family (fit_activation), does without high degrees"
     )

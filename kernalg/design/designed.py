@@ -26,6 +26,7 @@ from kernalg.design.error_budget import (
 )
 from kernalg.design.feasibility import FeasibilityCertificate
 from kernalg.design.operator_form import ntk_activation, ntk_activation_value
+from kernalg.design.radial_mean import radial_mean
 from kernalg.design.target import Target
 from kernalg.enclosure.balls import ball, bits_for, certain_digits, check_digits, enclose, precision, to_float
 from kernalg.errors import DomainError
@@ -41,7 +42,7 @@ from kernalg.symbols import x
 
 Question = dict[str, Any]
 MOST_ENGINE_DEGREE = 60
-_CHECKED_COSINES = ("1", "-1", "0", "1/2", "-1/2", "9/10", "-1/3")
+_CHECKED_COSINES = ("1", "-1", "1/100", "1/2", "-1/2", "9/10", "-1/3")
 _SHOWN = 6
 
 
@@ -57,7 +58,8 @@ class Design:
         The network around the activation, and which of its kernels is meant.
     certificate : FeasibilityCertificate
     kernel_coefficients : tuple of sympy numbers
-        a_0, …, a_M of the kernel in the correlation rho of the hidden layer.
+        a_0, …, a_M of the kernel in the correlation rho of the hidden layer (of its `radial_mean`, if hidden biases are
+        frozen).
     coefficients : tuple of sympy numbers
         b_0, …, b_M: the activation is the sum of b_k h_k(x/sqrt(q)), q = w_var + b_var. Exact, or Floats of certified
         digits; empty if no activation has the kernel. Of a closed form, its first ones.
@@ -145,7 +147,7 @@ class Design:
         --------
         >>> import kernalg as ka
         >>> ka.design("exp(2*(rho-1))", kind="ntk", signs="+").value(2, digits=25)
-        1.665982383669706261091199
+        1.665982383669706261190994
         """
         self._refuse_infeasible()
         point = exact_number(at, "x")
@@ -166,7 +168,7 @@ class Design:
         Examples
         --------
         >>> import kernalg as ka
-        >>> [ka.design("exp(2*(rho-1))", kind="ntk", signs=s).tails.heavy for s in ("+", "++--")]
+        >>> [ka.design("exp(2*(rho-1))", signs=s).tails.heavy for s in ("+", "++--")]
         [True, False]
         """
         shape = self.architecture
@@ -190,9 +192,7 @@ class Design:
         whole = self.architecture.kind == "nngp" or self.architecture.trained in ("all", "readout")
         if whole and (self.closed_form is not None or self.degree <= MOST_ENGINE_DEGREE):
             return self.network.ntk if self.architecture.counts_slopes else self.network.nngp
-        achieved = self.architecture.kernel_coefficients([b**2 for b in self.series.coefficients])
-        correlation = self.architecture.correlation
-        return dot_product_kernel(sp.Add(*[a * correlation**k for k, a in enumerate(achieved)]))
+        return dot_product_kernel(self.architecture.kernel([b**2 for b in self.series.coefficients]))
 
     @cached_property
     def error(self) -> ErrorBudget:
@@ -208,25 +208,24 @@ class Design:
 
     @cached_property
     def _cut_off(self) -> float:
-        """Bound of sup |K - K_M|: what the coefficients miss of K(1), and what the last ones have too much."""
-        digits = self._digits
-        whole = sum_at_one(self.target, digits)
-        with precision(bits_for(digits) + 32):
-            wanted = [ball(a) for a in self.kernel_coefficients]
-            squares = [ball(b) ** 2 for b in self.coefficients]
-            made = self.architecture.kernel_coefficients(squares, ball)
-            excess = sum((abs(a - b) for a, b in zip(wanted, made, strict=True)), arb(0))
-            missed = whole - sum(wanted, arb(0))
-            return float((missed.max(arb(0)) + excess).abs_upper())
+        """sup |K - K_M| = K(1) - K_M(1), rounded up."""
+        architecture = self.architecture
+        whole = sum_at_one(self.target, self._digits)
+        with precision(bits_for(self._digits) + 32):
+            v, c = (ball(value) for value in architecture.readout)
+            made = c if architecture.counts_readout else arb(0)
+            for k, b in enumerate(self.coefficients):
+                made += v * ball(architecture.share(k)) * ball(b) ** 2
+            return float((whole - made).abs_upper())
 
     @property
     def _digits(self) -> int:
         return int(self.question["digits"])
 
     def radius_range(self, tolerance: float = RADIUS_TOLERANCE) -> tuple[float, float]:
-        """Norms \\|x\\|/sqrt(d) of both inputs between which the kernel stays within tolerance K(1) of that at norm 1.
+        """Norms \\|x\\|/sqrt(d) between which the kernel stays within tolerance K(1) of that at norm 1.
 
-        Searched within 1/16 and 16.
+        The norm is the same for both inputs. Searched within 1/16 and 16.
 
         Examples
         --------
@@ -244,21 +243,8 @@ class Design:
             variance = architecture.w_var * sp.Float(radius) ** 2 + architecture.b_var
             squares = self.series.at_variance(variance) ** 2
             return kernel_at_radius(architecture, radius, squares, float(variance), cosines)
-        return self._closed_at_radius(radius, cosines)
-
-    def _closed_at_radius(self, radius: float, cosines: FloatArray) -> FloatArray:
-        """The same by the engine's kernels: slopes give NTK - NNGP, of which hidden weights have a share."""
-        architecture = self.architecture
-        w, b = float(architecture.w_var), float(architecture.b_var)
-        square = float(radius**2)
-        own = np.array([_value(self.network.nngp, square, t) for t in cosines])
-        if not architecture.counts_slopes:
-            return own
-        slopes = np.array([_value(self.network.ntk, square, t) for t in cosines]) - own
-        if architecture.trained == "all but hidden biases" and b:
-            weights = w * square * cosines
-            slopes = slopes * np.divide(weights, weights + b, out=np.zeros_like(cosines), where=weights + b != 0)
-        return np.asarray(own + slopes)
+        kernel = self.network.ntk if architecture.counts_slopes else self.network.nngp
+        return np.array([_value(kernel, radius**2, t) for t in cosines])
 
     def certify(self, digits: int = 30) -> Certificate:
         """Compare the kernel asked for with the kernel derived from the activation, in balls, at seven cosines.
@@ -296,7 +282,8 @@ class Design:
         self._refuse_infeasible()
         if real_number("error", error) <= 0:
             raise DomainError(f"error={error}: a positive number is needed")
-        return degree_for(self.target, self.architecture, error)
+        read = radial_mean(self.target) if self.architecture.freezes_biases else self.target
+        return degree_for(self.target, read, self.architecture, error)
 
     def _refuse_infeasible(self) -> None:
         if self.feasible is False:

@@ -1,11 +1,12 @@
 r"""What a design costs in accuracy: the degree that is left out, and inputs that are not on the sphere.
 
-Cut off after h_M, the kernel loses :math:`\sum_{k>M}a_k\rho^k`. With coefficients >= 0 that is largest at equal inputs,
+Cut off after h_M, the kernel loses a sum over k > M that is largest at equal inputs, where b_k^2 weighs
+:math:`\sigma_v^2s_k`, s_k = 1 (NNGP, readout), 1 + k (all), k (hidden), 1 + k w_var/q (frozen hidden biases):
 
-.. math:: \sup|K-K_M|=\sum_{k>M}a_k=K(1)-\sum_{k\le M}a_k,
+.. math:: \sup|K-K_M|=K(1)-K_M(1)=\sigma_v^2\sum_{k>M}s_kb_k^2 .
 
-and the activation loses :math:`\sum_{k>M}b_k^2` of its square in the Gaussian mean, which is at most that sum over
-:math:`\sigma_v^2(M+2)` where gradients of the hidden layer count, and that sum over :math:`\sigma_v^2` where not.
+The activation loses :math:`\sum_{k>M}b_k^2` of its square in the Gaussian mean, at most that over
+:math:`\sigma_v^2s_{M+1}`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class ErrorBudget:
     proved : bool
         Whether both are proved; not if the signs of the coefficients beyond the degree are not.
     radius : pair of floats
-        Between these norms \\|x\\|/sqrt(d) of both inputs the kernel stays within `tolerance` of that on the sphere.
+        Between these norms \\|x\\|/sqrt(d), the same for both inputs, the kernel stays within `tolerance` of that on the
+        sphere.
     tolerance : float
         Relative to K at equal inputs.
     """
@@ -58,9 +60,9 @@ class ErrorBudget:
 
 
 def activation_error(architecture: Architecture, degree: int, tail: float) -> float:
-    """Bound of the L2 error of the activation from the kernel's tail."""
-    factor = max(architecture.factor(degree + 1), 1)
-    return float(np.sqrt(max(tail, 0.0) / (factor * float(architecture.readout[0]))))
+    """Bound of the L2 error of the activation from the kernel's: every later b_k^2 weighs at least as much there."""
+    share = float(architecture.share(degree + 1))
+    return float(np.sqrt(max(tail, 0.0) / (share * float(architecture.readout[0]))))
 
 
 def kernel_at_radius(

@@ -13,7 +13,8 @@ negative coefficient refutes. That all infinitely many are >= 0 is proved by
 Otherwise the answer is None: no negative coefficient among those that were computed.
 
 The set of feasible biases is an interval from 0: with t = b_var/w_var the condition says that all derivatives of K are
->= 0 at the cosine -t, and then they are on all of [-t, 1).
+>= 0 at the cosine -t, and then they are on all of [-t, 1). (Not if only the hidden layer is trained: a_0 = K(-t) must
+be 0, which one bias at most gives.) A formula is taken at its word at -t, also beyond the cosines.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import sympy as sp
-from flint import acb, arb
+from flint import arb
 
 from kernalg.design.architecture import Architecture
 from kernalg.design.coefficients import coefficients, working_balls
@@ -35,12 +36,12 @@ from kernalg.network.layers import Dense
 from kernalg.symbols import rho
 
 _BITS = 256
+_DECIDING_BITS = (256, 1024, 4096)
 _SEARCHED = (32, 128, 512, 2048)
 _SEARCHED_SLOWLY = (32, 128)
 _SHOWN = 5
 _BIAS_TERMS, _BIAS_STEPS = 200, 40
 _DIGITS_SHOWN = 15
-_ARCS = 256
 _EXACTLY_SHOWN = 24
 
 
@@ -76,9 +77,18 @@ class FeasibilityCertificate:
 
 
 def certificate_of(target: Target, architecture: Architecture) -> FeasibilityCertificate:
-    """Decide, and say why."""
+    """Decide, and say why. (With frozen hidden biases, `target` is the `radial_mean` of the kernel.)"""
     if target.polynomial is not None:
         return _of_polynomial(target, architecture)
+    try:
+        return _of_series(target, architecture)
+    except DomainError as error:
+        if architecture.b_var == 0:
+            raise
+        return FeasibilityCertificate(False, architecture.correlation, (), 0, str(error))
+
+
+def _of_series(target: Target, architecture: Architecture) -> FeasibilityCertificate:
     if constant := _seen_constant(target, architecture):
         return _constant_refusal(architecture, constant)
     searched = _SEARCHED if target.profile.evaluation == "formula" else _SEARCHED_SLOWLY
@@ -90,6 +100,9 @@ def certificate_of(target: Target, architecture: Architecture) -> FeasibilityCer
         found = found or _search(target, architecture, terms)
     if found:
         return _refusal(target, architecture, found, terms=searched[0] if found[0][0] < searched[0] else searched[-1])
+    excess = _excess(target, architecture, searched[-1])
+    if excess:
+        return FeasibilityCertificate(False, architecture.correlation, (), searched[-1], excess)
     return FeasibilityCertificate(
         None,
         architecture.correlation,
@@ -113,7 +126,7 @@ def _of_polynomial(target: Target, architecture: Architecture) -> FeasibilityCer
         sign = _sign(square)
         if sign is None:
             unsure.append(f"{k}: {square}")
-        elif sign < 0 and _is_rounding(target, architecture, k, a):
+        elif sign < 0 and _is_rounding(target, architecture, k, square):
             rounded += 1
         elif sign < 0:
             negative.append((k, a))
@@ -141,12 +154,12 @@ def _sign(value: sp.Expr) -> int | None:
         return 1 if value.is_positive else -1 if value.is_negative else 0 if value.is_zero else None
     if value.is_Rational:
         return int(sp.sign(value))
-    for bits in (_BITS, 4 * _BITS):
+    for bits in _DECIDING_BITS:
         with precision(bits):
             number = ball(value)
             if not number.contains(0):
                 return 1 if number > 0 else -1
-    return 0
+    return 0  # no finite precision tells 0 from less: this is the line drawn, at 1e-1200
 
 
 def rounding_bounds(target: Target, architecture: Architecture) -> list[Fraction]:
@@ -160,11 +173,13 @@ def rounding_bounds(target: Target, architecture: Architecture) -> list[Fraction
     return [Fraction(int(a.p), int(a.q)) for a in reversed(made.all_coeffs())]
 
 
-def _is_rounding(target: Target, architecture: Architecture, k: int, value: sp.Expr) -> bool:
+def _is_rounding(target: Target, architecture: Architecture, k: int, square: sp.Expr) -> bool:
+    """Whether a negative b_k^2 may be 0 but for the rounding of the floats that were given."""
     bounds = rounding_bounds(target, architecture)
-    if k == 0 and architecture.counts_readout:
-        value = value - architecture.readout[1]
-    return k < len(bounds) and bool(abs(value) <= sp.Rational(bounds[k].numerator, bounds[k].denominator))
+    if k >= len(bounds):
+        return False
+    allowed = sp.Rational(bounds[k].numerator, bounds[k].denominator) / architecture.readout[0]
+    return bool(abs(square) * architecture.factor(k) <= allowed)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -176,10 +191,7 @@ def _search(target: Target, architecture: Architecture, terms: int) -> list[tupl
     balls = working_balls(target, architecture, terms, _BITS)
     found = []
     with precision(_BITS):
-        squares = architecture.squares(balls, ball)
-        if architecture.couples_neighbors:
-            squares = [b + rest for b, rest in zip(squares, _beyond(target, architecture, terms), strict=True)]
-        for k, square in enumerate(squares):
+        for k, square in enumerate(architecture.squares(balls, ball)):
             if square < 0:
                 found.append((k, balls[k]))
                 if len(found) == _SHOWN:
@@ -195,24 +207,6 @@ def _exact_values(target: Target, architecture: Architecture, last: int) -> tupl
     return made.values if made.exact else None
 
 
-def _beyond(target: Target, architecture: Architecture, terms: int) -> list[arb]:
-    r"""Balls around 0 that hold what the a_j with j >= terms add to b_k^2 when hidden biases are frozen.
-
-    Cauchy: :math:`|a_j|\le SR^{-j}` with S the maximum of \|K\| on the circle \|rho\| = R; here R is half-way between
-    t = b_var/q and 1, and :math:`\sum_{j\ge n}t^{j-k}|a_j|/(1+j)\le St^{-k}(t/R)^n/((n+1)(1-t/R))`.
-    """
-    w, q, b = (ball(v) for v in (architecture.w_var, architecture.variance, architecture.b_var))
-    t = b / q
-    radius = (1 + t) / 2
-    largest = arb(0)
-    for i in range(_ARCS):
-        angle = (arb(2 * i + 1) + arb(0, 1)) / _ARCS
-        at = acb((radius * angle.cos_pi()), (radius * angle.sin_pi()))
-        largest = largest.max(abs(target.profile.ball((q * at - b) / w, analytic=True)).abs_upper())
-    rest = largest * (t / radius) ** terms / ((terms + 1) * (1 - t / radius) * ball(architecture.readout[0]))
-    return [arb(0, (rest * t**-k).abs_upper()) if rest.is_finite() else arb(0, "inf") for k in range(terms)]
-
-
 def _shown(value: arb) -> sp.Expr:
     try:
         return to_float(value, _DIGITS_SHOWN)
@@ -220,13 +214,31 @@ def _shown(value: arb) -> sp.Expr:
         return sp.Float(float(value), 6)
 
 
+def _excess(target: Target, architecture: Architecture, terms: int) -> str | None:
+    """Why coefficients >= 0 cannot add up to K(1): they are more already. (The series has a pole before rho = 1.)"""
+    balls = working_balls(target, architecture, terms, _BITS)
+    with precision(_BITS):
+        whole, total = target.profile.ball(arb(1)), arb(0)
+        for k, a in enumerate(balls):
+            total += a
+            if total > whole:
+                return (
+                    f"the first {k + 1} coefficients of {_series_name(architecture)} add up to more than K at equal "
+                    "inputs, so the series does not reach them"
+                )
+    return None
+
+
 def _proof(target: Target, architecture: Architecture) -> str | None:
     """Why all squares are >= 0, or None."""
-    first = working_balls(target, architecture, 1, _BITS)[0]
-    with precision(_BITS):
-        start = first - ball(architecture.readout[1]) if architecture.counts_readout else first
-        if not (start >= 0 or start.contains(0)):
-            return None
+    for bits in _DECIDING_BITS:
+        first = working_balls(target, architecture, 1, bits)[0]
+        with precision(bits):
+            start = first - ball(architecture.readout[1]) if architecture.counts_readout else first
+        if not start.contains(0):
+            break
+    if start < 0:
+        return None
     if architecture.b_var == 0 and target.profile.nonnegative:
         return "the form of the kernel proves that its Taylor coefficients are >= 0"
     if isinstance(target.kernel, Kernel) and _has_more_bias(target.kernel, architecture):
@@ -286,14 +298,17 @@ def _refusal(
     k, a = negative[0]
     c_var = architecture.readout[1]
     if k == 0 and c_var != 0 and architecture.counts_readout and _sign(a) in (0, 1):
-        reason += f", less than the readout bias variance {c_var}; the largest that works is {a}"
+        reason += f", less than the readout bias variance {c_var}"
+        if len(negative) == 1:
+            reason += f"; the largest that works is {a}"
         return FeasibilityCertificate(False, architecture.correlation, tuple(negative[:_SHOWN]), terms, reason)
     bias = None
-    if architecture.b_var != 0 and not architecture.b_var.free_symbols | architecture.w_var.free_symbols:
+    numeric = not (architecture.b_var.free_symbols | architecture.w_var.free_symbols)
+    if architecture.b_var != 0 and architecture.counts_readout and numeric:
         bias = largest_bias(target, architecture)
-        if bias is not None:
-            at_most = "" if isinstance(bias, sp.Expr) else "at most "
-            reason += f". The largest b_var that works with w_var = {architecture.w_var} is {at_most}{_readable(bias)}"
+    if bias is not None:
+        at_most = "" if isinstance(bias, sp.Expr) else "at most "
+        reason += f". The largest b_var that works with w_var = {architecture.w_var} is {at_most}{_readable(bias)}"
     return FeasibilityCertificate(False, architecture.correlation, tuple(negative[:_SHOWN]), terms, reason, bias)
 
 
@@ -312,8 +327,6 @@ def largest_bias(target: Target, architecture: Architecture) -> sp.Expr | float 
     without = replace(architecture, b_var=sp.S.Zero)
     if _certainly_negative(target, without, _BIAS_TERMS):
         return None
-    if architecture.couples_neighbors:
-        return _bisected(target, architecture)
     polynomial = target.polynomial
     if polynomial is not None and all(a.is_Rational for a in polynomial.all_coeffs()):
         return _exact_largest_bias(polynomial, architecture)
@@ -342,7 +355,7 @@ def _bisected(target: Target, architecture: Architecture) -> float:
             high = middle
         else:
             low = middle
-    return float(low) * float(architecture.w_var)
+    return float(high) * float(architecture.w_var)
 
 
 def _certainly_negative(target: Target, architecture: Architecture, terms: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,9 +16,10 @@ from kernalg.design.choice import choose
 from kernalg.design.closed_forms import ClosedForm
 from kernalg.design.coefficients import Coefficients, ball_coefficients, coefficients, smallest_degree, sum_at_one
 from kernalg.design.designed import MOST_ENGINE_DEGREE, Design
-from kernalg.design.feasibility import FeasibilityCertificate, certificate_of, rounding_bounds
+from kernalg.design.feasibility import certificate_of, rounding_bounds
 from kernalg.design.of_callable import TaylorEstimate, read_callable
 from kernalg.design.of_numbers import design_of_estimate, design_of_samples
+from kernalg.design.radial_mean import radial_mean
 from kernalg.design.recognition import closed_forms, nngp_of_ntk
 from kernalg.design.samples import SampledKernel
 from kernalg.design.target import Target, target_of
@@ -130,18 +130,21 @@ def design(
             return design_of_estimate(read, architecture, question)
         kernel = read
     target = target_of(kernel)
-    certificate = certificate_of(target, architecture)
+    read = radial_mean(target) if architecture.freezes_biases else target
+    certificate = certificate_of(read, architecture)
     forms: tuple[ClosedForm, ...] = ()
     averages: tuple[ClosedForm, ...] = ()
     if certificate.feasible is not False:
-        forms, averages = _closed_forms(target, architecture)
+        forms, averages = _closed_forms(read, architecture)
         if certificate.feasible is None and (forms or averages):
             certificate = replace(certificate, feasible=True, reason="an activation in closed form has this kernel")
     if certificate.feasible is False:
         return Design(target, architecture, certificate, (), (), "", (), None, None, False, question)
 
-    found = _expanded(target, architecture, certificate, degree, tolerance, digits, bool(forms))
-    magnitudes = _magnitudes(target, architecture, found, digits)
+    if degree is None and read.polynomial is None:
+        degree = _CLOSED_FORM_TERMS - 1 if forms else _default_degree(target, read, architecture, tolerance)
+    found = _expanded(read, architecture, degree, digits)
+    magnitudes = _magnitudes(read, architecture, found, digits)
     chosen = choose(signs, magnitudes, forms, averages, architecture)
     signed = tuple(-b if s < 0 else b for s, b in zip(chosen.signs, magnitudes, strict=True))
     return Design(
@@ -171,67 +174,48 @@ def _closed_forms(target: Target, architecture: Architecture) -> tuple[tuple[Clo
     """
     if target.formula is None or target.polynomial is not None:
         return (), ()
-    if architecture.couples_neighbors or not architecture.counts_readout:
+    if not architecture.counts_readout:
         return (), ()
     v, c = architecture.readout
     rest = target.formula.subs(rho, architecture.cosine)
     reduced = (rest - c if architecture.counts_readout else rest) / v
-    if not architecture.counts_slopes:
+    if not architecture.counts_slopes or architecture.freezes_biases:
         return closed_forms(reduced), ()
     sigma = nngp_of_ntk(reduced)
     forms = () if sigma is None else closed_forms(sigma)
     return forms, () if forms else closed_forms(reduced)
 
 
-def _expanded(
-    target: Target,
-    architecture: Architecture,
-    certificate: FeasibilityCertificate,
-    degree: int | None,
-    tolerance: float,
-    digits: int,
-    closed: bool,
-) -> Coefficients:
-    """a_0, …, a_M, with the degree M that was asked for or that the tolerance asks for."""
-    if target.polynomial is not None:
-        whole = coefficients(target, architecture, 0, digits)
-        if degree is None or degree >= len(whole.values) - 1:
-            return whole
-        return Coefficients(whole.values[: degree + 1], True, False)
-    if degree is None:
-        degree = _CLOSED_FORM_TERMS - 1 if closed else _default_degree(target, architecture, tolerance)
-    return coefficients(target, architecture, degree + 1, digits)
+def _expanded(target: Target, architecture: Architecture, degree: int | None, digits: int) -> Coefficients:
+    """a_0, …, a_M up to this degree; None stands for the degree of a polynomial."""
+    if target.polynomial is None:
+        return coefficients(target, architecture, (degree or 0) + 1, digits)
+    whole = coefficients(target, architecture, 0, digits)
+    if degree is None or degree >= len(whole.values) - 1:
+        return whole
+    return Coefficients(whole.values[: degree + 1], True, False)
 
 
-def _default_degree(target: Target, architecture: Architecture, tolerance: float) -> int:
+def _default_degree(whole: Target, read: Target, architecture: Architecture, tolerance: float) -> int:
     """The least degree that keeps the kernel within tolerance K(1), at most 60."""
     with precision(64):
-        error = tolerance * float(sum_at_one(target, 15))
-    degree = smallest_degree(target, architecture, error, MOST_ENGINE_DEGREE + 1)
+        error = tolerance * abs(float(sum_at_one(whole, 15)))
+    degree = smallest_degree(whole, read, architecture, error, MOST_ENGINE_DEGREE + 1)
     return MOST_ENGINE_DEGREE if degree is None else degree
 
 
 def _magnitudes(target: Target, architecture: Architecture, found: Coefficients, digits: int) -> tuple[sp.Expr, ...]:
     """|b_0|, |b_1|, …: exact square roots, or Floats."""
-    if found.exact and (found.complete or not architecture.couples_neighbors):
+    if found.exact:
         bounds = rounding_bounds(target, architecture)
         squares = architecture.squares(found.values)
         if bounds:  # what is negative is within the rounding of the floats that were given, and stands for 0
             squares = [sp.S.Zero if b.is_negative else b for b in squares]
         return tuple(sp.sqrt(b) for b in squares)
-    terms = len(found.values) + _terms_coupled(architecture, digits)
-    balls = ball_coefficients(target, architecture, terms, digits + 5)
+    balls = ball_coefficients(target, architecture, len(found.values), digits + 5)
     with precision(bits_for(digits) + 96):
         roots = [_root(b, k, target) for k, b in enumerate(architecture.squares(balls, ball))]
-        return tuple(to_float(b, digits) for b in roots[: len(found.values)])
-
-
-def _terms_coupled(architecture: Architecture, digits: int) -> int:
-    """How many later coefficients count when frozen biases couple neighbours by the factor b_var/q."""
-    if not architecture.couples_neighbors:
-        return 0
-    ratio = float(architecture.b_var / architecture.variance)
-    return math.ceil((digits + 5) * math.log(10) / -math.log(ratio)) + 8
+        return tuple(to_float(b, digits) for b in roots)
 
 
 def _root(square: arb, k: int, target: Target) -> arb:

@@ -69,7 +69,7 @@ def design_of_estimate(found: TaylorEstimate, architecture: Architecture, questi
 
 
 def _refuse_constraints(architecture: Architecture) -> None:
-    if architecture.couples_neighbors or not architecture.counts_readout:
+    if architecture.freezes_biases or not architecture.counts_readout:
         raise DomainError(
             f"trained={architecture.trained!r} asks for exact coefficients; with samples and functions of floats use "
             "trained='all' or 'readout', or kind='nngp'"

@@ -13,7 +13,8 @@ import sympy as sp
 from flint import arb
 
 from kernalg.enclosure.balls import precision
-from kernalg.errors import DomainError
+from kernalg.errors import DomainError, NoClosedForm
+from kernalg.expansion.power_series import exact_taylor
 from kernalg.formula import exact_number
 from kernalg.network.dot_product import DotProductKernel, dot_product_kernel
 from kernalg.network.kernel import Kernel
@@ -137,11 +138,19 @@ def _refuse_singular(target: Target) -> None:
             )
         with precision(128, 8):
             series = target.profile.series(8)
-        if not all(_finite(series[k]) for k in range(8)):
+        if not all(_finite(series[k]) for k in range(8)) and not _removable(target):
             raise DomainError(
                 f"{target.name} is singular or not real at orthogonal inputs (cosine 0): it has no Taylor series "
                 "there, and the kernel of a wide network has one"
             )
+
+
+def _removable(target: Target) -> bool:
+    """Whether the singularity at 0 is one of the formula only, as of sinh(rho)/rho."""
+    try:
+        return target.formula is not None and len(exact_taylor(target.formula, rho, 0, 8)) == 8
+    except (DomainError, NoClosedForm):
+        return False
 
 
 def _finite(value: arb) -> bool:

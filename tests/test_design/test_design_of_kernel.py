@@ -52,11 +52,19 @@ def test_gaussian_kernel_as_ntk():
 
 
 AT_SIGNS = {
-    "+": ["0.10098618979142359498199595998652", "0.21888023336593766923425677021544",
-          "0.56375887508062106630022303174994", "1.6659823836697062611909943029032"],
-    "++--": ["-0.30915097437089804214888721224168", "0.69190610083353070011628178625165",
-             "0.87018422069405190695774126525985", "0.034541871869889930113783195590788"],
-}  # fmt: skip
+    "+": [
+        "0.10098618979142359498199595998652",
+        "0.21888023336593766923425677021544",
+        "0.56375887508062106630223032174994",
+        "1.6659823836697062611909943029032",
+    ],
+    "++--": [
+        "-0.30915097437089804214888721224168",
+        "0.69190610083353070011628178625165",
+        "0.87018422069405190695774126525985",
+        "0.034541871869890113930783195590788",
+    ],
+}
 
 
 @pytest.mark.parametrize("signs", AT_SIGNS)
@@ -157,7 +165,7 @@ def test_deep_relu_by_one_hidden_layer():
     assert all(close(a, text, 28) for a, text in zip(found.kernel_coefficients, taylor, strict=True))
     shown = [1.214385130370181, 0.6656310818614968, 0.4787290646518988, 0.3064570920917803, 0.2248613567586452,
              0.1627627019090771, 0.1327177216357381]  # fmt: skip
-    assert np.allclose(found.series.values, shown, rtol=1e-15)
+    assert np.allclose(np.abs(found.series.values), shown, rtol=1e-15)
 
 
 # -- round trips -------------------------------------------------------------------------------------------------------
@@ -237,14 +245,24 @@ def test_what_is_trained_counts(trained):
         assert np.isclose(3 * parts[trained], float(wanted), rtol=1e-12)
 
 
-def test_infinite_series_with_frozen_biases():
-    found = design("exp(rho)", kind="ntk", b_var="1/2", trained="all but hidden biases", tolerance=1e-15)
-    squares = [b**2 for b in found.coefficients]
-    made = found.architecture.kernel_coefficients(squares)
-    with precision(200):
-        at = arb(2) / 5
-        value = sum(float(a) * float((at + arb(1) / 2) / (arb(3) / 2)) ** k for k, a in enumerate(made))
-    assert np.isclose(value, np.exp(0.4), rtol=1e-13)
+@pytest.mark.parametrize("kernel", ["exp(rho)", "1/(2-rho)"])
+def test_infinite_series_with_frozen_biases(kernel):
+    found = design(kernel, kind="ntk", b_var="1/2", trained="all but hidden biases", degree=60)
+    made = found.kernel().profile()
+    for cosine in ("2/5", "-9/10", "1"):
+        wanted = found.target.profile.value(cosine, digits=20)
+        assert abs(float(made.value(cosine, digits=20) - wanted)) <= found.error.kernel + 1e-18
+    assert 0 < found.error.kernel < 1e-10
+
+
+def test_frozen_biases_need_less_than_coefficients_that_are_positive():
+    """The kernel of h_2 alone has a negative coefficient of rho, made up for by b_2^2."""
+    coefficients = [sp.Rational(1, 9), sp.Rational(8, 9), sp.Rational(4, 3)]
+    for given in (coefficients, [float(a) for a in coefficients]):
+        found = design(given, "ntk", "2/3", "1/3", trained="all but hidden biases")
+        assert found.feasible
+        assert np.allclose(found.series.values, [0, 0, 1], atol=1e-7)
+        assert found.error.activation == 0
 
 
 def test_the_kernel_of_a_long_polynomial_is_within_the_bound():
@@ -333,6 +351,36 @@ def test_bad_kernels(kernel, words):
 def test_bad_options(options):
     with pytest.raises(DomainError):
         design("exp(rho)", **options)
+
+
+def test_a_series_that_does_not_reach_equal_inputs_is_refused():
+    found = design("1/(1/2-rho)")  # all coefficients are positive, and K(1) = -2
+    assert found.feasible is False and "add up to more" in found.certificate.reason
+
+
+def test_only_the_hidden_layer_admits_no_search_for_a_bias():
+    found = design("rho**3 + rho**2/2 + rho/5 + 1/10", "ntk", 1, "1/2", trained="hidden")
+    assert found.feasible is False and found.certificate.largest_b_var is None
+
+
+def test_the_largest_readout_bias_is_named_only_if_it_works():
+    assert "largest that works is 1/2" in design("1/2+rho", readout=(1, 1)).certificate.reason
+    assert "largest that works" not in design("1/2+rho-rho**2/2", readout=(1, 1)).certificate.reason
+    tiny = design("exp(rho)", readout=(1, 1 + sp.Integer(10) ** -100))
+    assert tiny.feasible is False
+
+
+def test_singularities_of_the_formula_only():
+    found = design("(exp(2*rho)-1)/(2*rho)*exp(-2)", degree=20)
+    assert [b**2 for b in found.coefficients] == [
+        sp.exp(-2) * 2**k / sp.factorial(k + 1) for k in range(21)
+    ]  # the NNGP kernel of the network whose tangent kernel is exp(2 (rho - 1))
+    assert design("sinh(rho+1/2)/(rho+1/2)", b_var="1/2").feasible is not False
+
+
+def test_a_bias_beyond_the_domain_of_the_kernel():
+    assert design("asin(rho)", b_var=2).feasible is False
+    assert design("exp(2*(rho-1))").degree_for(1e-60) in range(40, 60)
 
 
 # -- the value ---------------------------------------------------------------------------------------------------------

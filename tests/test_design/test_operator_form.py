@@ -94,7 +94,7 @@ def _elu(m, sd):
         (sp.Piecewise((x, x > 0), (sp.exp(x) - 1, True)), _elu),
         (sp.erfi(x / 2), lambda m, sd: mpmath.erfi(m / 2 / mpmath.sqrt(1 - sd * sd / 2))),
     ],
-    ids=str,
+    ids=["relu", "abs", "sign", "elu", "erfi"],
 )
 def test_kinks_and_jumps_and_fast_growth(phi, average):
     value = ntk_activation_value(phi, "1/2", 15)
