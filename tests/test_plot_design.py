@@ -81,6 +81,16 @@ def test_a_design_shows_activation_kernel_and_signs():
     assert coefficients["negative"][:, 0].tolist() == [2, 3]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "trained"),
+    [("(1+3*rho)/4", "all"), ("(1+3*rho)/4", "hidden"), ("rho**2+rho+1", "all but hidden biases")],
+)
+def test_the_kernel_achieved_is_that_of_what_is_trained(kernel, trained):
+    d = design(kernel, "ntk", "3/4", "1/4", trained=trained)
+    shown = lines(plot.designed_kernel(d, Figure().add_subplot()))
+    assert np.allclose(shown["achieved"], shown["asked for"], rtol=0, atol=1e-13)
+
+
 def test_pre_activations_are_drawn_to_three_of_their_own_deviations():
     wide = design("rho", w_var=4)
     at = lines(plot.designed_activation(wide, Figure().add_subplot()))[r"$\varphi(x)$"]

@@ -274,6 +274,8 @@ def _table(d: Design, words: str, net: Any, arguments: argparse.Namespace) -> st
     columns = ["k", "a_k", "", "b_k", ""]
     used = [i for i in range(len(columns)) if i % 2 == 1 or any(row[i] for row in cells) or i == 0]
     lines.append(text_table([columns[i] for i in used], [[row[i] for i in used] for row in cells], shown=_ROWS))
+    if d.architecture.freezes_biases:
+        lines.append("  a_k are those of the mean of the kernel over radii, which frozen hidden biases ask for")
     lines.append(f"error: {_error(d)}")
     if d.closed_forms:
         lines.append(f"closed forms with this kernel ({'proved' if d.closed_forms[0].proved else 'not proved'}):")

@@ -11,6 +11,7 @@ import sympy as sp
 from kernalg.activation.activation import Activation
 from kernalg.checks import FloatArray, real_array
 from kernalg.design.designed import Design
+from kernalg.design.error_budget import kernel_at_radius
 from kernalg.design.fit_grid import Target, fit_grid
 from kernalg.design.nonnegative_fit import NonnegativeFit
 from kernalg.design.parametric_fit import ActivationFit
@@ -264,12 +265,9 @@ def _feasible(d: Design) -> None:
 
 def _achieved(d: Design, cosines: FloatArray) -> FloatArray:
     """The kernel of the activation: exact for closed forms, otherwise the polynomial of the coefficients."""
-    architecture = d.architecture
     if d.closed_form is not None:
         return _values(d.kernel().profile(), cosines)
-    a = np.array(architecture.kernel_coefficients(list(d.series.values**2), float))
-    w, b = float(architecture.w_var), float(architecture.b_var)
-    return np.asarray(np.polynomial.polynomial.polyval((w * cosines + b) / (w + b), a))
+    return kernel_at_radius(d.architecture, 1.0, d.series.values**2, float(d.architecture.variance), cosines)
 
 
 def _values(profile: Profile, cosines: FloatArray) -> FloatArray:
