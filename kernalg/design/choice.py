@@ -15,6 +15,7 @@ from kernalg.finite.empirical import tail_report
 
 SEARCHES = {"least variance": "variance", "least growth": "growth"}
 _COMPARED = 40
+_JUDGED = 40  # coefficients, for the tails
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def _tame_pattern(magnitudes: tuple[sp.Expr, ...], architecture: Architecture) -
     shape = (architecture.w_var, architecture.b_var, architecture.readout)
     kind = "ntk" if architecture.counts_slopes else "nngp"
     tails = {}
+    magnitudes = magnitudes[:_JUDGED]
     for pattern in ("+", "++--"):
         signs = parse_signs(pattern, magnitudes)
         signed = tuple(s * b for s, b in zip(signs, magnitudes, strict=True))

@@ -81,10 +81,7 @@ def working_balls(target: Target, architecture: Architecture, terms: int, bits: 
     DomainError
         If the kernel is singular, or not real, at the center of the expansion.
     """
-    if architecture.b_var == 0:
-        balls = taylor_coefficients(target.profile, bits, terms)
-    else:
-        balls = _about_the_bias(target, architecture, terms, bits)
+    balls = _plain_balls(target, architecture, terms, bits)
     if all(a.is_finite() for a in balls):
         return balls
     try:  # a removable singularity, as of sinh(rho)/rho
@@ -101,7 +98,14 @@ def working_balls(target: Target, architecture: Architecture, terms: int, bits: 
     )
 
 
-def _about_the_bias(target: Target, architecture: Architecture, terms: int, bits: int) -> list[arb]:
+def is_plain(target: Target, architecture: Architecture) -> bool:
+    """Whether the series is had by ball arithmetic alone, quickly, and not by undoing a removable singularity."""
+    return all(a.is_finite() for a in _plain_balls(target, architecture, 2, 64))
+
+
+def _plain_balls(target: Target, architecture: Architecture, terms: int, bits: int) -> list[arb]:
+    if architecture.b_var == 0:
+        return taylor_coefficients(target.profile, bits, terms)
     length = max(terms, 2)  # of one coefficient alone, arb_series forgets that it is a series
     with precision(bits, length):
         w, q = ball(architecture.w_var), ball(architecture.variance)

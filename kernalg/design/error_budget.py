@@ -21,7 +21,7 @@ from kernalg.design.architecture import Architecture
 from kernalg.errors import DomainError
 
 RADIUS_TOLERANCE = 0.01
-_SMALLEST, _LARGEST, _STEPS, _HALVINGS = 1 / 16, 16.0, 160, 40
+_SMALLEST, _LARGEST, _STEPS, _HALVINGS = 1 / 16, 16.0, 160, 20
 _COSINES = np.cos(np.linspace(0, np.pi, 33))
 
 
@@ -38,8 +38,8 @@ class ErrorBudget:
     proved : bool
         Whether both are proved; not if the signs of the coefficients beyond the degree are not.
     radius : pair of floats
-        Between these norms \\|x\\|/sqrt(d), the same for both inputs, the kernel stays within `tolerance` of that on the
-        sphere.
+        Between these norms \\|x\\|/sqrt(d), the same for both inputs, the kernel stays within `tolerance` of that on
+        the sphere.
     tolerance : float
         Relative to K at equal inputs.
     """

@@ -26,7 +26,7 @@ import sympy as sp
 from flint import arb
 
 from kernalg.design.architecture import Architecture
-from kernalg.design.coefficients import coefficients, working_balls
+from kernalg.design.coefficients import coefficients, is_plain, working_balls
 from kernalg.design.target import Target
 from kernalg.enclosure.balls import ball, precision, to_float
 from kernalg.errors import DomainError, PrecisionError
@@ -91,8 +91,9 @@ def certificate_of(target: Target, architecture: Architecture) -> FeasibilityCer
 def _of_series(target: Target, architecture: Architecture) -> FeasibilityCertificate:
     if constant := _seen_constant(target, architecture):
         return _constant_refusal(architecture, constant)
-    searched = _SEARCHED if target.profile.evaluation == "formula" else _SEARCHED_SLOWLY
-    found = _search(target, architecture, searched[0])
+    quick = target.profile.evaluation == "formula" and is_plain(target, architecture)
+    searched = _SEARCHED if quick else _SEARCHED_SLOWLY
+    found = _negative_start(target, architecture) or _search(target, architecture, searched[0])
     proof = None if found else _proof(target, architecture)
     if proof is not None:
         return FeasibilityCertificate(True, architecture.correlation, (), searched[0], proof)
@@ -186,6 +187,21 @@ def _is_rounding(target: Target, architecture: Architecture, k: int, square: sp.
 # Series
 
 
+def _negative_start(target: Target, architecture: Architecture) -> list[tuple[int, sp.Expr]]:
+    """a_0, if it is less than the readout bias: by very little, perhaps, since both are a user's numbers."""
+    c = architecture.readout[1] if architecture.counts_readout else sp.S.Zero
+    for bits in _DECIDING_BITS:
+        first = working_balls(target, architecture, 1, bits)[0]
+        with precision(bits):
+            start = first - ball(c)
+        if not start.contains(0):
+            break
+    if not start < 0:
+        return []
+    exact = _exact_values(target, architecture, 0)
+    return [(0, _shown(first) if exact is None else exact[0])]
+
+
 def _search(target: Target, architecture: Architecture, terms: int) -> list[tuple[int, sp.Expr]]:
     """The first a_k that make a b_k^2 certainly negative, looking at `terms` of them."""
     balls = working_balls(target, architecture, terms, _BITS)
@@ -230,15 +246,7 @@ def _excess(target: Target, architecture: Architecture, terms: int) -> str | Non
 
 
 def _proof(target: Target, architecture: Architecture) -> str | None:
-    """Why all squares are >= 0, or None."""
-    for bits in _DECIDING_BITS:
-        first = working_balls(target, architecture, 1, bits)[0]
-        with precision(bits):
-            start = first - ball(architecture.readout[1]) if architecture.counts_readout else first
-        if not start.contains(0):
-            break
-    if start < 0:
-        return None
+    """Why all squares are >= 0, b_0^2 being known to be; or None."""
     if architecture.b_var == 0 and target.profile.nonnegative:
         return "the form of the kernel proves that its Taylor coefficients are >= 0"
     if isinstance(target.kernel, Kernel) and _has_more_bias(target.kernel, architecture):

@@ -118,14 +118,15 @@ class HermiteSeries:
         with precision(96 + 4 * len(self.coefficients)):
             ratio = ball(target) / ball(self.variance)
             step, radius = (ratio - 1) / 2, ratio.sqrt()
-            b = [ball(value) for value in self.coefficients]
+            roots, powers = [arb(1)], [arb(1)]  # sqrt(k!), and step^j / j!
+            for k in range(1, len(self.coefficients)):
+                roots.append(roots[-1] * arb(k).sqrt())
+                powers.append(powers[-1] * step / k)
+            scaled = [ball(b) * root for b, root in zip(self.coefficients, roots, strict=True)]
             result = []
-            for k in range(len(b)):
-                weight, total = radius**k, arb(0)
-                for j, value in enumerate(b[k::2]):
-                    total += weight * value
-                    weight *= step * arb((k + 2 * j + 1) * (k + 2 * j + 2)).sqrt() / (j + 1)
-                result.append(float(total))
+            for k, root in enumerate(roots):
+                total = sum((p * c for p, c in zip(powers, scaled[k::2], strict=False)), arb(0))
+                result.append(float(radius**k / root * total))
         return np.array(result)
 
     def to_json(self) -> str:
