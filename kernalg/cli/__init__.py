@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from kernalg import __version__
-from kernalg.cli import activations, cache, curve, dual, spectrum, tour
+from kernalg.cli import activations, cache, curve, design, dual, spectrum, tour
 from kernalg.cli.command import Parser
 from kernalg.errors import InternalError, KernalgError
 
@@ -29,15 +29,19 @@ start here:
   kernalg spectrum relu -d 50         eigenvalues of the tangent kernel of a network on the sphere in 50 dimensions
   kernalg curve relu -d 50 --power 0,1,1 --n 10:3000:20
                                       the learning curve they imply
+  kernalg design "exp(2*(rho-1))" --kind ntk
+                                      backwards: the activation whose network has this kernel
 
-Errors are one line on the standard error stream and exit status 2; results go to the standard output stream.
+Errors are one line on the standard error stream and exit status 2 (3: no network has the kernel to be designed);
+results go to the standard output stream.
 Set KERNALG_DEBUG=1 for tracebacks."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    0: done; 2: a mistake in what was asked; 1: a bug of kernalg; 130: interrupted.
+    0: done; 2: a mistake in what was asked; 3: `design` found that no network has the kernel; 1: a bug of kernalg;
+    130: interrupted.
 
     Examples
     --------
@@ -50,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return _MISTAKE
     arguments = parser.parse_args(argv)
-    run: Callable[[argparse.Namespace], None] = arguments.run
+    run: Callable[[argparse.Namespace], int | None] = arguments.run
     try:
-        run(arguments)
+        status = run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("\nkernalg: interrupted", file=sys.stderr)
@@ -74,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return _BUG
-    return 0
+    return status or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"kernalg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (tour, dual, spectrum, curve, activations, cache):
+    for module in (tour, dual, spectrum, curve, design, activations, cache):
         module.add(commands)
     return parser

@@ -24,9 +24,10 @@ def command(
     name: str,
     line: str,
     text: str,
-    run: Callable[[argparse.Namespace], None],
+    run: Callable[[argparse.Namespace], int | None],
 ) -> argparse.ArgumentParser:
-    """A parser for the command `name`: `line` is its help among the others, `text` its own page."""
+    """A parser for the command `name`: `line` is its help among the others, `text` its own page. `run` returns the exit
+    status, None for 0."""
     parser = commands.add_parser(
         name, help=line, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )

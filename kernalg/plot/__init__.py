@@ -1,4 +1,4 @@
-"""Pictures of spectra, profiles and learning curves, with matplotlib.
+"""Pictures of spectra, profiles, learning curves and designed activations, with matplotlib.
 
 Every function takes the value it draws and, optionally, the Axes to draw into (`ax`), and returns the Axes. The style
 is set for these pictures only; matplotlib's own settings stay as they are. Series differ in marker or line style as
@@ -27,6 +27,15 @@ from kernalg.plot.of_curves import (
     staircase,
     z_scores,
 )
+from kernalg.plot.of_designs import (
+    closed_forms,
+    design,
+    designed_activation,
+    designed_coefficients,
+    designed_kernel,
+    empirical_kernel,
+    kernel_fit,
+)
 from kernalg.plot.of_spectra import digits, profile, spectra, spectrum, target_power
 from kernalg.plot.style import AMBER, GRID, INK, NAVY, SKY, STYLE, VERMILION, png, require_matplotlib, svg
 
@@ -38,9 +47,16 @@ __all__ = [
     "SKY",
     "STYLE",
     "VERMILION",
+    "closed_forms",
     "decomposition",
+    "design",
+    "designed_activation",
+    "designed_coefficients",
+    "designed_kernel",
     "digits",
+    "empirical_kernel",
     "gradient_flow",
+    "kernel_fit",
     "learning_curve",
     "learning_curves",
     "loo_over_gcv",
