@@ -20,7 +20,6 @@ q, tau = sp.symbols("q tau", positive=True)
 xi, t, s, y, z = sp.symbols("xi t s y z", positive=True)
 n = sp.Symbol("n", integer=True, nonnegative=True)
 HERMITE = sp.symbols("b_0:4", real=True)
-TAYLOR = sp.symbols("a_0:4", real=True)
 SQUARES = [value**2 for value in HERMITE]
 
 
@@ -51,7 +50,7 @@ def derive() -> Derivation:
             r"$q = W + B$ and correlation $\rho = (W\xi + B)/q$. We want the kernels $K(\xi) = \sum_k a_k \rho^k$ that "
             r"such a network can have in the limit of infinite width, and the activation for each of them. $\Sigma$ is "
             r"the NNGP kernel and $\Theta$ the tangent kernel; $h_k = \mathrm{He}_k/\sqrt{k!}$. Formulas with four "
-            r"coefficients $b_0, \dots, b_3$ stand for any number: $a_k$ involves $b_k$ and $b_{k+1}$ alone."
+            r"coefficients $b_0, \dots, b_3$ stand for any number."
         ),
     )
     page.name(q, w + b)
@@ -130,37 +129,21 @@ def _variants(page: Derivation) -> None:
         ),
     )
     for kind, trained, network, because, name in kernels:
-        shipped = Architecture(kind, w, b, (v, g), trained).kernel_coefficients(SQUARES)
-        page.step(network, power_series(shipped), because=because, check="symbolic")
-        page.conclude(f"the {'NNGP' if kind == 'nngp' else 'tangent'} kernel{name}", power_series(shipped))
-
-    frozen = Architecture("ntk", w, b, (v, g), "all but hidden biases")
-    solved = frozen.squares(TAYLOR)
-    shares = [(a - (g if k == 0 else 0)) / (1 + k) for k, a in enumerate(TAYLOR)]
-    page.step(
-        sp.Tuple(*(sp.Add(*(tau ** (j - k) * shares[j] for j in range(k, 4))) / v for k in range(4))),
-        sp.Tuple(*solved),
-        because=(
-            r"solved from the last coefficient downwards, $V b_k^2 = \sum_{j \ge k} \tau^{j-k} (a_j - C \delta_{j0})/"
-            r"(1+j)$ with $\tau = B/q$ (another solution would differ by a multiple of $\tau^{-k}$, which cannot be "
-            r"summed)"
-        ),
-        check="symbolic",
-    )
-    page.conclude("the squared Hermite coefficients with frozen hidden biases", sp.Tuple(*solved))
-    named = sp.symbols("s_0:4", positive=True)
-    for symbol, square in zip(named, solved, strict=True):
-        page.name(symbol, square)
-    page.step(
-        v * sp.Derivative((rho - tau) * power_series(list(named)), rho) + g,
-        power_series(list(TAYLOR)),
-        because=(
-            r"and with these squares, called $s_k$, the network has the kernel that was asked for: $V \frac{d}{d\rho} "
-            r"\bigl[(\rho - \tau) \sum_k s_k \rho^k\bigr] + C = \sum_k a_k \rho^k$"
-        ),
-        check="symbolic",
-    )
+        architecture = Architecture(kind, w, b, (v, g), trained)
+        in_rho = sp.Poly(sp.expand(architecture.kernel(SQUARES).subs(rho, architecture.cosine)), rho)
+        shipped = power_series([sp.factor(a).subs(w + b, q) for a in reversed(in_rho.all_coeffs())])
+        page.step(network, shipped, because=because, check="symbolic")
+        page.conclude(f"the {'NNGP' if kind == 'nngp' else 'tangent'} kernel{name}", shipped)
     inside = (w * xi + b) / q
+    page.step(
+        xi * sp.Derivative(sigma.subs(rho, inside), xi),
+        (w * xi * sigma.diff(rho) / q).subs(rho, inside),
+        because=(
+            r"the series with frozen biases is simple in the cosine: $W\xi\, \mathbb{E}[\varphi'(u) \varphi'(v)] = "
+            r"\xi\, d\Sigma/d\xi$, because $d\rho/d\xi = W/q$"
+        ),
+        check="symbolic",
+    )
     page.family(
         sp.Derivative(rho * rho**n, rho),
         (1 + n) * rho**n,

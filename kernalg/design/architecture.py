@@ -52,7 +52,8 @@ class Architecture:
     readout : pair of exact numbers
         Variances of the readout weights (positive) and bias.
     trained : {"all", "readout", "hidden", "all but hidden biases"}
-        Whose gradients the tangent kernel counts. "readout" and "hidden" mean weights and biases of that layer.
+        Whose gradients the tangent kernel counts. "readout" and "hidden" mean weights and biases of that layer. Without
+        biases, "all but hidden biases" is "all".
     """
 
     kind: str = "nngp"
@@ -80,6 +81,8 @@ class Architecture:
                 need = "positive: without weights there is nothing to design" if weights else "not negative"
                 symbols = "; declare symbols positive=True" if value.free_symbols else ""
                 raise DomainError(f"{name} = {value}: this variance must be {need}{symbols}")
+        if numbers["b_var"] == 0 and self.trained == "all but hidden biases":
+            object.__setattr__(self, "trained", "all")
         object.__setattr__(self, "w_var", numbers["w_var"])
         object.__setattr__(self, "b_var", numbers["b_var"])
         object.__setattr__(self, "readout", (numbers["readout[0]"], numbers["readout[1]"]))
@@ -112,7 +115,7 @@ class Architecture:
     @property
     def freezes_biases(self) -> bool:
         """Whether hidden biases are there and not trained: the series is that of the kernel's `radial_mean`."""
-        return self.kind == "ntk" and self.trained == "all but hidden biases" and self.b_var != 0
+        return self.kind == "ntk" and self.trained == "all but hidden biases"
 
     def factor(self, k: int) -> int:
         """What v b_k^2 is multiplied by in the series' coefficient a_k."""

@@ -38,7 +38,7 @@ from kernalg.network.kernel import Kernel
 from kernalg.network.layers import Dense
 from kernalg.network.network import Network, serial
 from kernalg.network.profile import Profile
-from kernalg.symbols import x
+from kernalg.symbols import rho, x
 
 Question = dict[str, Any]
 MOST_ENGINE_DEGREE = 60
@@ -192,6 +192,10 @@ class Design:
         whole = self.architecture.kind == "nngp" or self.architecture.trained in ("all", "readout")
         if whole and (self.closed_form is not None or self.degree <= MOST_ENGINE_DEGREE):
             return self.network.ntk if self.architecture.counts_slopes else self.network.nngp
+        if self.closed_form is not None:  # frozen hidden biases: see `radial_mean`
+            v, c = self.architecture.readout
+            sigma = v * self.closed_form.kernel.subs(rho, self.architecture.correlation)
+            return dot_product_kernel(sp.diff(rho * sigma, rho) + c)
         return dot_product_kernel(self.architecture.kernel([b**2 for b in self.series.coefficients]))
 
     @cached_property
@@ -243,8 +247,15 @@ class Design:
             variance = architecture.w_var * sp.Float(radius) ** 2 + architecture.b_var
             squares = self.series.at_variance(variance) ** 2
             return kernel_at_radius(architecture, radius, squares, float(variance), cosines)
-        kernel = self.network.ntk if architecture.counts_slopes else self.network.nngp
-        return np.array([_value(kernel, radius**2, t) for t in cosines])
+        own = np.array([_value(self.network.nngp, radius**2, t) for t in cosines])
+        if not architecture.counts_slopes:
+            return own
+        slopes = np.array([_value(self.network.ntk, radius**2, t) for t in cosines]) - own
+        if architecture.freezes_biases:
+            weights, biases = float(architecture.w_var) * radius**2 * cosines, float(architecture.b_var)
+            total = weights + biases
+            slopes = slopes * np.divide(weights, total, out=np.zeros_like(cosines), where=total != 0)
+        return np.asarray(own + slopes)
 
     def certify(self, digits: int = 30) -> Certificate:
         """Compare the kernel asked for with the kernel derived from the activation, in balls, at seven cosines.
@@ -330,8 +341,9 @@ class Design:
             if self.closed_form is None and not self.complete:
                 bound = "at most" if self.feasible else "about"
                 lines.append(f"  cut off after degree {self.degree}: kernel error {bound} {self._cut_off:.2g}")
-            if self.tails.heavy:
-                lines.append(f"  {self.tails.reason}")
+            if any(self.coefficients) and self.tails.heavy:
+                advice = "" if self.signs != "+" else '; signs="++--" or "least variance" have the same kernel'
+                lines.append(f"  {self.tails.reason}{advice}")
         return "\n".join(lines)
 
     def _described(self) -> str:

@@ -204,6 +204,12 @@ def _negative_start(target: Target, architecture: Architecture) -> list[tuple[in
 
 def _search(target: Target, architecture: Architecture, terms: int) -> list[tuple[int, sp.Expr]]:
     """The first a_k that make a b_k^2 certainly negative, looking at `terms` of them."""
+    found = _negative_balls(target, architecture, terms)
+    exact = _exact_values(target, architecture, found[-1][0]) if found else None
+    return [(k, _shown(a) if exact is None else exact[k]) for k, a in found]
+
+
+def _negative_balls(target: Target, architecture: Architecture, terms: int) -> list[tuple[int, arb]]:
     balls = working_balls(target, architecture, terms, _BITS)
     found = []
     with precision(_BITS):
@@ -212,8 +218,7 @@ def _search(target: Target, architecture: Architecture, terms: int) -> list[tupl
                 found.append((k, balls[k]))
                 if len(found) == _SHOWN:
                     break
-    exact = _exact_values(target, architecture, found[-1][0]) if found else None
-    return [(k, _shown(a) if exact is None else exact[k]) for k, a in found]
+    return found
 
 
 def _exact_values(target: Target, architecture: Architecture, last: int) -> tuple[sp.Expr, ...] | None:
@@ -254,9 +259,10 @@ def _proof(target: Target, architecture: Architecture) -> str | None:
             "a network's kernel has coefficients >= 0 in the correlation of its first layer, which is a mixture "
             "of rho and a constant >= 0"
         )
-    if target.formula is not None and architecture.b_var != 0:
-        expanded = sp.powsimp(sp.expand(target.formula.subs(rho, architecture.cosine), power_base=False))
-        for form in (expanded, target.formula.subs(rho, architecture.cosine)):
+    formulas = [t.formula for t in (target, target.source) if t is not None and t.formula is not None]
+    for formula in formulas:
+        shifted = formula.subs(rho, architecture.cosine)
+        for form in (shifted, sp.expand_log(shifted, force=True), sp.powsimp(sp.expand(shifted, power_base=False))):
             if dot_product_kernel(form).nonnegative:
                 return "the form of the kernel, with the bias put in, proves that its Taylor coefficients are >= 0"
     return None
@@ -371,6 +377,6 @@ def _certainly_negative(target: Target, architecture: Architecture, terms: int) 
         if target.polynomial is not None:
             values = list(coefficients(target, architecture, 0, 0).values)
             return any((_sign(b) or 0) < 0 for b in architecture.squares(values))
-        return bool(_search(target, architecture, terms))
+        return bool(_negative_balls(target, architecture, terms))
     except DomainError:  # singular at the centre of the expansion
         return True

@@ -46,7 +46,7 @@ def radial_mean(target: Target) -> Target:
     rounding = None
     if target.rounding is not None:
         rounding = tuple(unit / Fraction(1 + k) for k, unit in enumerate(target.rounding))
-    return replace(target, profile=mean, formula=formula, rounding=rounding)
+    return replace(target, profile=mean, formula=formula, rounding=rounding, source=target)
 
 
 def _formula(target: Target) -> sp.Expr | None:

@@ -41,6 +41,8 @@ class Target:
         How far every Taylor coefficient may be off that was given as a float.
     origin : str
         What the kernel was known by, if not by the formula.
+    source : Target or None
+        Of a `radial_mean`, the kernel: where its derivatives are all >= 0, so are those of the mean.
     """
 
     kernel: Kernel | DotProductKernel | Profile
@@ -48,6 +50,7 @@ class Target:
     formula: sp.Expr | None
     rounding: tuple[Fraction, ...] | None = None
     origin: str = ""
+    source: Target | None = None
 
     @property
     def name(self) -> str:

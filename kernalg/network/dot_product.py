@@ -223,6 +223,9 @@ def _sign_beyond_constant(expr: sp.Expr) -> int | None:
     if isinstance(expr, sp.acos | sp.asin):  # odd up to a constant: acos is pi/2 - asin
         sign = next((s for s in (1, -1) if _nonnegative_series(s * expr.args[0])), None)
         return -sign if sign is not None and isinstance(expr, sp.acos) else sign
+    if isinstance(expr, sp.tan):  # analytic up to rho = 1 if the argument stays below pi/2
+        below = (sp.pi / 2 - expr.args[0].subs(rho, 1)).is_positive
+        return 1 if below and _nonnegative_series(expr.args[0]) else None
     if isinstance(expr, sp.sinh | sp.cosh | sp.atanh):
         return 1 if _nonnegative_series(expr.args[0]) else None
     if isinstance(expr, sp.Pow) and expr.exp.is_Integer and expr.exp > 0:

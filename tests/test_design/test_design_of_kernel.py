@@ -420,3 +420,32 @@ def test_cut_off_series_says_how_far_it_is_off():
     assert isinstance(found.series, HermiteSeries)
     assert np.isclose(found.error.kernel, float(sum(1 / sp.factorial(k) for k in range(5, 40))), rtol=1e-12)
     assert found.degree_for(1e-6) == 9
+
+
+def test_the_zero_kernel_and_constants_are_designs():
+    zero = design("0")
+    assert zero.feasible and zero.coefficients == (0,) and "heavy" not in repr(zero)
+    with pytest.raises(DomainError, match="phi is 0"):
+        _ = zero.tails
+    assert design([2]).activation.expr == sp.sqrt(2)
+
+
+def test_the_search_for_a_bias_needs_no_exact_coefficients():
+    assert design("2*asin(3*rho/5)/pi", b_var=1).feasible is False
+
+
+@pytest.mark.parametrize("kernel", ["log(2/(2-rho))", "tan(rho)", "exp(sinh(rho))"])
+def test_formulas_that_show_their_signs(kernel):
+    assert design(kernel).feasible is True
+
+
+def test_frozen_biases_inherit_the_proof_and_the_closed_form():
+    assert design("exp(rho)", "ntk", b_var="1/2", trained="all but hidden biases").feasible is True
+    kernel = sp.diff(ka.rho * sp.exp((ka.rho + 1) / 2), ka.rho)
+    found = design(kernel, "ntk", b_var=1, trained="all but hidden biases")
+    assert found.closed_form is not None and found.certify(25).digits >= 25
+    assert found.error.kernel == 0 and found.error.radius[0] < 1 < found.error.radius[1]
+    even = design(
+        sp.diff(ka.rho * sp.cosh(ka.rho + 2), ka.rho), "ntk", b_var=2, trained="all but hidden biases", degree=6
+    )
+    assert even.feasible is not False and float(even.coefficients[1]) == 0
