@@ -247,15 +247,21 @@ class Design:
             variance = architecture.w_var * sp.Float(radius) ** 2 + architecture.b_var
             squares = self.series.at_variance(variance) ** 2
             return kernel_at_radius(architecture, radius, squares, float(variance), cosines)
-        own = np.array([_value(self.network.nngp, radius**2, t) for t in cosines])
-        if not architecture.counts_slopes:
-            return own
-        slopes = np.array([_value(self.network.ntk, radius**2, t) for t in cosines]) - own
-        if architecture.freezes_biases:
-            weights, biases = float(architecture.w_var) * radius**2 * cosines, float(architecture.b_var)
-            total = weights + biases
-            slopes = slopes * np.divide(weights, total, out=np.zeros_like(cosines), where=total != 0)
-        return np.asarray(own + slopes)
+        kernel = self.network.ntk if architecture.counts_slopes else self.network.nngp
+        values = np.array([_value(kernel, radius**2, t) for t in cosines])
+        if architecture.freezes_biases:  # the engine counts the gradients of hidden biases too
+            values = values - self._bias_gradients(radius, cosines)
+        return values
+
+    def _bias_gradients(self, radius: float, cosines: FloatArray) -> FloatArray:
+        """v b_var E[phi'(u) phi'(v)] for inputs of norm radius sqrt(d)."""
+        shape = self.architecture
+        square = sp.Rational(radius**2)
+        variance = shape.w_var * square + shape.b_var
+        slopes = self.activation.dual.derivative
+        covariances = [shape.w_var * square * sp.Rational(float(t)) + shape.b_var for t in cosines]
+        duals = np.array([float(slopes.enclosure(variance, variance, c, digits=10)) for c in covariances])
+        return np.asarray(float(shape.readout[0] * shape.b_var) * duals)
 
     def certify(self, digits: int = 30) -> Certificate:
         """Compare the kernel asked for with the kernel derived from the activation, in balls, at seven cosines.

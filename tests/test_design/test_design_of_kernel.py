@@ -445,6 +445,9 @@ def test_frozen_biases_inherit_the_proof_and_the_closed_form():
     found = design(kernel, "ntk", b_var=1, trained="all but hidden biases")
     assert found.closed_form is not None and found.certify(25).digits >= 25
     assert found.error.kernel == 0 and found.error.radius[0] < 1 < found.error.radius[1]
+    cosines = np.array([-1.0, -0.5, 0.25, 1.0])
+    on_the_sphere = [float(found.target.profile.value(sp.Rational(t), digits=15)) for t in cosines]
+    assert np.allclose(found._at_radius(1.0, cosines), on_the_sphere, rtol=1e-9)
     even = design(
         sp.diff(ka.rho * sp.cosh(ka.rho + 2), ka.rho), "ntk", b_var=2, trained="all but hidden biases", degree=6
     )
