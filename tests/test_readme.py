@@ -41,6 +41,7 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
 def test_rooms_and_functions_of_one_name() -> None:
     code = (
         "import kernalg as ka; ka.Spectrum; ka.Dual; import kernalg.activation.activation, kernalg.spectrum.sphere; "
-        "import kernalg.derivation.engine; assert all(callable(f) for f in (ka.activation, ka.spectrum, ka.derivation))"
+        "import kernalg.derivation.engine, kernalg.design.target, kernalg.export.door; "
+        "assert all(callable(f) for f in (ka.activation, ka.spectrum, ka.derivation, ka.design, ka.export))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
