@@ -28,13 +28,12 @@ from flint import fmpq, fmpq_poly
 
 from kernalg.checks import whole_number
 from kernalg.errors import DomainError, NoClosedForm
-from kernalg.expansion.series_constants import Combination, Constants, Monomial, as_fmpq
+from kernalg.expansion.series_arithmetic import Arithmetic, Obstacle, Series, TooShort
+from kernalg.expansion.series_constants import Combination, Constants, as_fmpq
 from kernalg.formula import exact_number
 from kernalg.symbols import bivariate_normal_cdf, dawson, normal_cdf, rectified_moment
 
 MOST_TERMS = 100_000
-MOST_PRODUCTS = 50_000
-MOST_CONSTANTS = 3_000
 _ATTEMPTS = 24
 
 # f(p) = f(p0) + int f'(p) p', the derivatives being simpler than the functions
@@ -136,7 +135,7 @@ def _run(frame: _Frame) -> tuple[list[sp.Expr], sp.Expr | None]:
         walk = _Walk(frame)
         try:
             series = walk.visit(frame.formula)
-        except _Obstacle as obstacle:
+        except Obstacle as obstacle:
             raise frame.no_series(obstacle.node, obstacle.reason) from None
         except _Root as root:
             frame.root, frame.rooted, frame.extra = frame.root * root.order, root.node, 0
@@ -146,7 +145,7 @@ def _run(frame: _Frame) -> tuple[list[sp.Expr], sp.Expr | None]:
                 raise _complex(negative.node, frame) from None
             frame.side, turned = -frame.side, True
             continue
-        except _TooShort as short:
+        except TooShort as short:
             frame.extra = 2 * frame.extra + 4
             if frame.extra > 200:
                 raise NoClosedForm(f"{short.node} vanishes to a high order at {frame.variable} = {frame.at}") from None
@@ -163,11 +162,6 @@ def _complex(node: Any, frame: _Frame) -> DomainError:
     return DomainError(f"{node} is complex near {frame.variable} = {frame.at}; a real function is needed there")
 
 
-class _Obstacle(Exception):
-    def __init__(self, node: Any, reason: str = "") -> None:
-        self.node, self.reason = node, reason
-
-
 class _Root(Exception):
     """The variable needs a root of this order."""
 
@@ -182,45 +176,21 @@ class _Negative(Exception):
         self.node = node
 
 
-class _TooShort(Exception):
-    """All coefficients known of this part vanish."""
-
-    def __init__(self, node: Any) -> None:
-        self.node = node
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Series
-
-
-@dataclass(slots=True)
-class _Series:
-    """s^shift times the sum of m r_m(s) over `parts`, up to O(s^(shift + length))."""
-
-    parts: dict[Monomial, fmpq_poly]
-    shift: int
-    length: int
-
-    def coefficient(self, k: int) -> Combination:
-        """That of s^(shift + k)."""
-        return {m: r[k] for m, r in self.parts.items() if r[k] != 0}
-
-
 class _Walk:
     """One pass over the expression tree."""
 
     def __init__(self, frame: _Frame) -> None:
         self.frame = frame
-        self.length = frame.length
-        self.constants = Constants((frame.formula.free_symbols | frame.at.free_symbols) - {frame.variable})
-        self.known: dict[sp.Expr, _Series] = {}
+        constants = Constants((frame.formula.free_symbols | frame.at.free_symbols) - {frame.variable})
+        subject = f"the exact Taylor coefficients of {_short(frame.formula)} up to degree {frame.terms - 1}"
+        self.on = Arithmetic(constants, frame.length, subject)
+        self.known: dict[sp.Expr, Series] = {}
         self.two_sided: sp.Expr | None = None
-        self.work = 0
-        step = _Series({(): fmpq_poly([0] * frame.root + [frame.side])}, 0, self.length)
+        step = Series({(): fmpq_poly([0] * frame.root + [frame.side])}, 0, self.on.length)
         self.moving: set[sp.Symbol] = {frame.variable}
-        self.known[frame.variable] = self.add(self.constant(frame.at), step)
+        self.known[frame.variable] = self.on.add(self.on.constant(frame.at), step)
 
-    def result(self, series: _Series) -> list[sp.Expr]:
+    def result(self, series: Series) -> list[sp.Expr]:
         frame = self.frame
         coefficients: list[sp.Expr] = []
         for k in range(series.length):
@@ -229,7 +199,7 @@ class _Walk:
                 break
             combination = series.coefficient(k)
             wanted = power >= 0 and power % frame.root == 0
-            if self.constants.is_zero(combination):
+            if self.on.constants.is_zero(combination):
                 combination = {}
             elif power < 0:
                 raise frame.no_series(frame.formula, "it has a pole")
@@ -237,128 +207,35 @@ class _Walk:
                 raise frame.no_series(frame.rooted)
             if wanted:
                 coefficients += [sp.S.Zero] * (power // frame.root - len(coefficients))
-                coefficients.append(self.constants.tidy(combination) * sp.Integer(frame.side) ** (power // frame.root))
+                coefficients.append(
+                    self.on.constants.tidy(combination) * sp.Integer(frame.side) ** (power // frame.root)
+                )
         coefficients += [sp.S.Zero] * (frame.terms - len(coefficients))
         return coefficients
 
-    # -- arithmetic
-
-    def constant(self, value: sp.Expr) -> _Series:
-        parts = {m: fmpq_poly([r]) for m, r in self.constants.split(value).items()}
-        return _Series(parts, 0, self.length)
-
-    def add(self, a: _Series, b: _Series) -> _Series:
-        shift = min(a.shift, b.shift)
-        length = min(a.shift + a.length, b.shift + b.length) - shift
-        parts: dict[Monomial, fmpq_poly] = {}
-        for series in (a, b):
-            up = series.shift - shift
-            for m, r in series.parts.items():
-                moved = (r.left_shift(up) if up else r).truncate(max(length, 0))
-                parts[m] = parts[m] + moved if m in parts else moved
-        self.check_size(parts)
-        return _Series({m: r for m, r in parts.items() if r != 0}, shift, length)
-
-    def multiply(self, a: _Series, b: _Series) -> _Series:
-        length = min(a.length, b.length)
-        self.work += len(a.parts) * len(b.parts)
-        parts: dict[Monomial, fmpq_poly] = {}
-        for m, r in a.parts.items():
-            for n, s in b.parts.items():
-                product = r.mul_low(s, length)
-                if product == 0:
-                    continue
-                factor, monomial = self.constants.product(m, n)
-                if factor != 1:
-                    product = product * factor
-                parts[monomial] = parts[monomial] + product if monomial in parts else product
-        self.check_size(parts)
-        return _Series({m: r for m, r in parts.items() if r != 0}, a.shift + b.shift, length)
-
-    def check_size(self, parts: dict[Monomial, fmpq_poly]) -> None:
-        if self.work > MOST_PRODUCTS or len(parts) > MOST_CONSTANTS:
-            raise NoClosedForm(
-                f"the exact Taylor coefficients of {_short(self.frame.formula)} up to degree {self.frame.terms - 1} "
-                "are sums of too many constants to be of use; take fewer terms, or certified numbers"
-            )
-
-    def scale(self, a: _Series, value: sp.Expr) -> _Series:
-        """Times a constant, which stays one factor also where it is a sum."""
-        rational, monomial = self.constants.monomial(value)
-        return self.multiply(a, _Series({monomial: fmpq_poly([rational])}, 0, self.length))
-
-    def reduced(self, a: _Series, node: Any) -> _Series:
-        """With a first coefficient that is not 0."""
-        for k in range(a.length):
-            first = a.coefficient(k)
-            if first and not self.constants.is_zero(first):
-                parts = {m: r.right_shift(k) for m, r in a.parts.items()}
-                return _Series({m: r for m, r in parts.items() if r != 0}, a.shift + k, a.length - k)
-            a = _Series({m: r - r[k] * fmpq_poly([0] * k + [1]) for m, r in a.parts.items()}, a.shift, a.length)
-        raise _TooShort(node)
-
-    def parted(self, a: _Series, node: Any) -> tuple[sp.Expr, _Series]:
-        """The constant term p0 and p - p0; the function `node` has no meaning at a pole."""
-        if a.shift < 0:
-            a = self.reduced(a, node)
-        if a.shift < 0:
-            raise _Obstacle(node, "its argument has a pole")
-        if a.shift > 0:
-            return sp.S.Zero, a
-        first = a.coefficient(0)
-        rest = {m: r - r[0] for m, r in a.parts.items()}
-        return self.constants.expr(first), _Series({m: r for m, r in rest.items() if r != 0}, 0, a.length)
-
-    def substitute(self, coefficients: Iterator[Combination], u: _Series) -> _Series:
-        """sum f_k u^k for a u without constant term."""
-        u = _Series({m: r.left_shift(u.shift) for m, r in u.parts.items()}, 0, u.shift + u.length)
-        total, power = _Series({}, 0, u.length), _Series({(): fmpq_poly([1])}, 0, u.length)
-        for combination in coefficients:
-            if not power.parts:
-                break
-            if combination:
-                factor = _Series({m: fmpq_poly([r]) for m, r in combination.items()}, 0, u.length)
-                total = self.add(total, self.multiply(power, factor))
-            power = self.multiply(power, u)
-        return total
-
-    def derivative(self, a: _Series) -> _Series:
-        parts = {m: fmpq_poly([(a.shift + k) * c for k, c in enumerate(r.coeffs())]) for m, r in a.parts.items()}
-        return _Series({m: r for m, r in parts.items() if r != 0}, a.shift - 1, a.length)
-
-    def integral(self, a: _Series, node: Any) -> _Series:
-        pole = -1 - a.shift
-        if pole >= 0 and not self.constants.is_zero(a.coefficient(pole)):
-            raise _Obstacle(node, "it has a logarithm")
-        parts = {
-            m: fmpq_poly([c / (a.shift + k + 1) if k != pole else 0 for k, c in enumerate(r.coeffs())])
-            for m, r in a.parts.items()
-        }
-        return _Series({m: r for m, r in parts.items() if r != 0}, a.shift + 1, a.length)
-
     # -- the tree
 
-    def visit(self, node: sp.Expr) -> _Series:
+    def visit(self, node: sp.Expr) -> Series:
         found = self.known.get(node)
         if found is None:
             found = self.known[node] = self._visit(node)
         return found
 
-    def _visit(self, node: sp.Expr) -> _Series:
+    def _visit(self, node: sp.Expr) -> Series:
         if not node.free_symbols & self.moving:
-            return self.constant(self._real(node, node))
+            return self.on.constant(self._real(node, node))
         if isinstance(node, sp.Add):
             total = self.visit(node.args[0])
             for part in node.args[1:]:
-                total = self.add(total, self.visit(part))
+                total = self.on.add(total, self.visit(part))
             return total
         if isinstance(node, sp.Mul):
             fixed, rest = node.as_independent(*self.moving, as_Add=False)
             factors = [self.visit(part) for part in sp.Mul.make_args(rest)]
             total = factors[0]
             for factor in factors[1:]:
-                total = self.multiply(total, factor)
-            return total if fixed == 1 else self.scale(total, self._real(fixed, node))
+                total = self.on.multiply(total, factor)
+            return total if fixed == 1 else self.on.scale(total, self._real(fixed, node))
         if isinstance(node, sp.Pow):
             return self._power(node)
         if isinstance(node, sp.exp):
@@ -382,136 +259,136 @@ class _Walk:
     def _real(self, value: sp.Expr, node: Any) -> sp.Expr:
         """A constant that goes into the result, if it is finite and real."""
         if value.has(sp.zoo, sp.oo, -sp.oo, sp.nan):
-            raise _Obstacle(node)
+            raise Obstacle(node)
         if value.has(sp.I) or value.is_extended_real is False:
             raise _complex(node, self.frame)
         return value
 
-    def _exponential(self, p: _Series, node: Any) -> _Series:
-        p0, u = self.parted(p, node)
-        y = self.substitute(({(): fmpq(1, math.factorial(k))} for k in range(u.shift + u.length)), u)
-        return self.scale(y, sp.exp(p0)) if p0 != 0 else y
+    def _exponential(self, p: Series, node: Any) -> Series:
+        p0, u = self.on.parted(p, node)
+        y = self.on.substitute(({(): fmpq(1, math.factorial(k))} for k in range(u.shift + u.length)), u)
+        return self.on.scale(y, sp.exp(p0)) if p0 != 0 else y
 
-    def _circular(self, node: sp.Expr) -> _Series:
-        p0, u = self.parted(self.visit(node.args[0]), node)
+    def _circular(self, node: sp.Expr) -> Series:
+        p0, u = self.on.parted(self.visit(node.args[0]), node)
         hyperbolic = isinstance(node, (sp.sinh, sp.cosh))
         odd, even = (sp.sinh, sp.cosh) if hyperbolic else (sp.sin, sp.cos)
 
-        def half(parity: int) -> _Series:
+        def half(parity: int) -> Series:
             def terms() -> Iterator[Combination]:
                 for k in range(u.shift + u.length):
                     sign = -1 if not hyperbolic and k % 4 > 1 else 1
                     yield {(): fmpq(sign, math.factorial(k))} if k % 2 == parity else {}
 
-            return self.substitute(terms(), u)
+            return self.on.substitute(terms(), u)
 
         if node.func == odd:
             parts = [(even(p0), 1), (odd(p0), 0)]
         else:
             parts = [(even(p0), 0), ((1 if hyperbolic else -1) * odd(p0), 1)]
-        total = _Series({}, 0, u.shift + u.length)
+        total = Series({}, 0, u.shift + u.length)
         for factor, parity in parts:
             if factor != 0:
-                total = self.add(total, self.scale(half(parity), factor))
+                total = self.on.add(total, self.on.scale(half(parity), factor))
         return total
 
-    def _tanh(self, node: sp.Expr) -> _Series:
+    def _tanh(self, node: sp.Expr) -> Series:
         """By the sum of angles: tanh(p0 + u) = (T + tanh u)/(1 + T tanh u)."""
-        p0, u = self.parted(self.visit(node.args[0]), node)
+        p0, u = self.on.parted(self.visit(node.args[0]), node)
         place = self._dummy(u)
         ratio = sp.sinh(place) * sp.cosh(place) ** -1
         constant = sp.tanh(p0)
         return self.visit((constant + ratio) / (1 + constant * ratio))
 
-    def _dawson(self, node: sp.Expr) -> _Series:
+    def _dawson(self, node: sp.Expr) -> Series:
         """From F' = 1 - 2zF: F(p) = exp(p0^2 - p^2) (F(p0) + int exp(p^2 - p0^2) p')."""
         p = self.visit(node.args[0])
-        p0, _ = self.parted(p, node)
-        square = self.add(self.multiply(p, p), self.constant(-(p0**2)))
-        inner = self.multiply(self._exponential(square, node), self.derivative(p))
-        inner = self.add(self.constant(dawson(p0)), self.integral(inner, node))
-        return self.multiply(self._exponential(self.scale(square, sp.Integer(-1)), node), inner)
+        p0, _ = self.on.parted(p, node)
+        square = self.on.add(self.on.multiply(p, p), self.on.constant(-(p0**2)))
+        inner = self.on.multiply(self._exponential(square, node), self.on.derivative(p))
+        inner = self.on.add(self.on.constant(dawson(p0)), self.on.integral(inner, node))
+        return self.on.multiply(self._exponential(self.on.scale(square, sp.Integer(-1)), node), inner)
 
-    def _dummy(self, series: _Series) -> sp.Dummy:
+    def _dummy(self, series: Series) -> sp.Dummy:
         place = sp.Dummy(real=True)
         self.moving.add(place)
         self.known[place] = series
         return place
 
-    def _by_derivative(self, node: sp.Expr) -> _Series:
+    def _by_derivative(self, node: sp.Expr) -> Series:
         arguments = [self.visit(a) for a in node.args]
-        values = [self.parted(a, node)[0] for a in arguments]
+        values = [self.on.parted(a, node)[0] for a in arguments]
         places = [self._dummy(a) for a in arguments]
-        if isinstance(node, sp.log) and self.constants.is_zero(self.constants.split(values[0])):
-            raise _Obstacle(node)
+        if isinstance(node, sp.log) and self.on.constants.is_zero(self.on.constants.split(values[0])):
+            raise Obstacle(node)
         function = node.func(*places)
-        total = self.constant(self._real(node.func(*values), node))
+        total = self.on.constant(self._real(node.func(*values), node))
         for i, (argument, a) in enumerate(zip(arguments, node.args, strict=True), 1):
             if not a.free_symbols & self.moving:
                 continue
             before = self.two_sided
             try:
                 slope = self.visit(function.fdiff(i))
-            except _Obstacle as obstacle:
-                raise _Obstacle(node, obstacle.reason) from None
+            except Obstacle as obstacle:
+                raise Obstacle(node, obstacle.reason) from None
             except _Root as root:
                 raise _Root(node, root.order) from None
             except _Negative:
                 raise _Negative(node) from None
             if self.two_sided is not before:
                 self.two_sided = node
-            total = self.add(total, self.integral(self.multiply(slope, self.derivative(argument)), node))
+            total = self.on.add(total, self.on.integral(self.on.multiply(slope, self.on.derivative(argument)), node))
         return total
 
-    def _hypergeometric(self, node: sp.Expr) -> _Series:
-        p0, u = self.parted(self.visit(node.argument), node)
+    def _hypergeometric(self, node: sp.Expr) -> Series:
+        p0, u = self.on.parted(self.visit(node.argument), node)
         if p0 != 0 or any(a.free_symbols & self.moving for a in (*node.ap, *node.bq)):
             raise NoClosedForm(f"{node}: hypergeometric series are expanded about argument 0 alone")
 
         def terms() -> Iterator[Combination]:
             term = sp.S.One
             for k in range(u.shift + u.length):
-                yield self.constants.split(self._real(term, node))
+                yield self.on.constants.split(self._real(term, node))
                 term *= sp.Mul(*(a + k for a in node.ap)) / sp.Mul(*(b + k for b in node.bq)) / (k + 1)
 
-        return self.substitute(terms(), u)
+        return self.on.substitute(terms(), u)
 
     # -- powers
 
-    def _power(self, node: sp.Pow) -> _Series:
+    def _power(self, node: sp.Pow) -> Series:
         base, exponent = node.args
         if exponent.free_symbols & self.moving:
             return self.visit(sp.exp(exponent * sp.log(base), evaluate=False))
         p = self.visit(base)
         if exponent.is_Integer and 0 <= exponent <= 64:
             return self._whole_power(p, int(exponent))
-        p = self.reduced(p, node)
+        p = self.on.reduced(p, node)
         if p.shift and not exponent.is_Rational:
-            raise _Obstacle(node)
+            raise Obstacle(node)
         if p.shift and (exponent * p.shift).q > 1:
             raise _Root(node, int((exponent * p.shift).q))
         first = p.coefficient(0)
         if not exponent.is_Integer:
-            if self.constants.sign(first) == -1:
+            if self.on.constants.sign(first) == -1:
                 if p.shift:
                     raise _Negative(node)
                 raise _complex(node, self.frame)
             # t^2 to a power is a power of |t|; the root of an odd power is continued from the side where it is real
             if p.shift and p.shift % (2 * self.frame.root) == 0:
                 self.two_sided = node
-        p0 = self.constants.expr(first)
+        p0 = self.on.constants.expr(first)
         shift = int(exponent * p.shift) if p.shift else 0
-        p = _Series(p.parts, 0, p.length)
+        p = Series(p.parts, 0, p.length)
         if p0 != 1:
-            p = self.scale(p, 1 / p0)
+            p = self.on.scale(p, 1 / p0)
         # u without constant term, also where 1/p0 times p0 did not cancel by itself
-        u = _Series({m: r - r[0] for m, r in p.parts.items()}, 0, p.length)
+        u = Series({m: r - r[0] for m, r in p.parts.items()}, 0, p.length)
         u.parts = {m: r for m, r in u.parts.items() if r != 0}
-        y = self.substitute(self._binomials(exponent, u.length), u)
+        y = self.on.substitute(self._binomials(exponent, u.length), u)
         value = self._real(p0**exponent, node)
         if value != 1:
-            y = self.scale(y, value)
-        return _Series(y.parts, shift, y.length)
+            y = self.on.scale(y, value)
+        return Series(y.parts, shift, y.length)
 
     def _binomials(self, exponent: sp.Expr, count: int) -> Iterator[Combination]:
         if exponent.is_Rational:
@@ -522,29 +399,29 @@ class _Walk:
             return
         symbolic = sp.S.One
         for k in range(count):
-            yield self.constants.split(symbolic)
+            yield self.on.constants.split(symbolic)
             symbolic *= (exponent - k) / sp.Integer(k + 1)
 
-    def _whole_power(self, p: _Series, n: int) -> _Series:
-        total = self.constant(sp.S.One)
+    def _whole_power(self, p: Series, n: int) -> Series:
+        total = self.on.constant(sp.S.One)
         while n:
             if n % 2:
-                total = self.multiply(total, p)
+                total = self.on.multiply(total, p)
             n //= 2
             if n:
-                p = self.multiply(p, p)
+                p = self.on.multiply(p, p)
         return total
 
     # -- functions that look at a sign
 
-    def _branches(self, node: sp.Expr) -> _Series:
+    def _branches(self, node: sp.Expr) -> Series:
         if isinstance(node, sp.Abs):
             inner = self.visit(node.args[0])
-            return inner if self._sign(inner, node) > 0 else self.scale(inner, sp.Integer(-1))
+            return inner if self._sign(inner, node) > 0 else self.on.scale(inner, sp.Integer(-1))
         if isinstance(node, sp.sign):
-            return self.constant(sp.Integer(self._sign(self.visit(node.args[0]), node)))
+            return self.on.constant(sp.Integer(self._sign(self.visit(node.args[0]), node)))
         if isinstance(node, sp.Heaviside):
-            return self.constant(sp.Integer(self._sign(self.visit(node.args[0]), node) > 0))
+            return self.on.constant(sp.Integer(self._sign(self.visit(node.args[0]), node) > 0))
         if isinstance(node, (sp.Max, sp.Min)):
             best = node.args[0]
             for other in node.args[1:]:
@@ -558,16 +435,16 @@ class _Walk:
             for value, condition in node.args:
                 if self._holds(condition, node):
                     return self.visit(value)
-            raise _Obstacle(node, "no case holds")
+            raise Obstacle(node, "no case holds")
         raise NoClosedForm(f"{node.func.__name__} has no rule for exact Taylor coefficients; take certified numbers")
 
-    def _sign(self, p: _Series, node: Any) -> int:
+    def _sign(self, p: Series, node: Any) -> int:
         """The sign near the centre, on this side of it."""
-        p = self.reduced(p, node)
-        sign = self.constants.sign(p.coefficient(0))
+        p = self.on.reduced(p, node)
+        sign = self.on.constants.sign(p.coefficient(0))
         if sign is None:
             raise NoClosedForm(
-                f"which branch of {node} holds depends on the sign of {self.constants.expr(p.coefficient(0))}"
+                f"which branch of {node} holds depends on the sign of {self.on.constants.expr(p.coefficient(0))}"
             )
         if p.shift:
             self.two_sided = node
@@ -583,7 +460,7 @@ class _Walk:
         if isinstance(condition, sp.Not):
             return not self._holds(condition.args[0], node)
         if isinstance(condition, (sp.Eq, sp.Ne)):  # at isolated points: of no account for the series
-            self.reduced(self.visit(condition.lhs - condition.rhs), node)
+            self.on.reduced(self.visit(condition.lhs - condition.rhs), node)
             return isinstance(condition, sp.Ne)
         if isinstance(condition, (sp.StrictLessThan, sp.LessThan)):
             return self._sign(self.visit(condition.rhs - condition.lhs), node) > 0
