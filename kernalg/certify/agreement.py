@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count, islice
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -73,14 +74,14 @@ class _Point:
     rho: sp.Rational
 
 
-def certify(obj: Dual | Activation | Kernel, digits: int = 30, points: int = 4) -> Certificate:
+def certify(obj: Any, digits: int = 30, points: int = 4) -> Certificate:
     """Compare independent methods at sampled exact points.
 
     Parameters
     ----------
-    obj : Dual, Activation or Kernel
+    obj : Dual, Activation, Kernel or Design
         An activation stands for its dual and its derivative dual. A kernel of a network is checked with the duals of
-        its activations.
+        its activations. A design is asked for its own comparison, of the kernel wanted with that of the activation.
     digits : int
         Decimals asked of every enclosure, from 1 to 200.
     points : int
@@ -110,6 +111,9 @@ def certify(obj: Dual | Activation | Kernel, digits: int = 30, points: int = 4) 
         raise DomainError(f"digits={digits}: a certificate takes from 1 to {MAX_DIGITS} digits")
     if isinstance(points, bool) or not isinstance(points, int | np.integer) or not 1 <= points <= MAX_POINTS:
         raise DomainError(f"points={points!r}: the number of sampled points is an integer from 1 to {MAX_POINTS}")
+    if callable(getattr(obj, "certify", None)):
+        own: Certificate = obj.certify(digits)
+        return own
     report = _Report(digits, int(points), [], [])
     if isinstance(obj, Dual):
         name = _title(obj)
@@ -123,8 +127,8 @@ def certify(obj: Dual | Activation | Kernel, digits: int = 30, points: int = 4) 
         _certify_kernel(obj, report)
     else:
         raise DomainError(
-            f"certify({type(obj).__name__}): give an activation, a dual (phi.dual, cross_dual(phi, psi)) or the "
-            "nngp or ntk kernel of a network"
+            f"certify({type(obj).__name__}): give an activation, a dual (phi.dual, cross_dual(phi, psi)), the nngp or "
+            "ntk kernel of a network, or a design"
         )
     if not any(row.certified for row in report.rows):
         raise PrecisionError(f"nothing was compared for {name}: {'; '.join(report.not_checked)}")

@@ -340,6 +340,10 @@ class Design:
             }
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the JSON text: profiles carry functions, which do not pickle."""
+        return Design.from_json, (self.to_json(),)
+
     def __repr__(self) -> str:
         lines = [f"Design for {self.target.name}", f"  as {self.architecture!r}", f"  {self.certificate!r}"]
         if self.feasible is not False:
