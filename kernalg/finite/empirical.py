@@ -393,7 +393,10 @@ class TailReport:
         """The judgement in words."""
         one_percent = f"a standard error of 1 % needs {_count(self.neurons_for_one_percent)} neurons"
         if math.isinf(self.relative_deviation):
-            return "heavy-tailed: the variance of the empirical kernel is infinite, so that no width gives error bars"
+            return (
+                "heavy-tailed: the variance of the empirical kernel is infinite or beyond float64, so that no width in "
+                "reach gives error bars"
+            )
         kurtosis_text = f"a neuron's term has kurtosis {self.neuron_kurtosis:.3g}"
         if not self.heavy:
             return f"not heavy-tailed: {kurtosis_text}; {one_percent}"
@@ -432,6 +435,12 @@ def tail_report(
     z, weights, last = _gaussian_rule([float(t) / math.sqrt(q) for t in breakpoints(neuron)])
     with np.errstate(all="ignore"):
         value, slope = pointwise(neuron).value_and_slope(math.sqrt(q) * z)
+        # In units of E|phi|, so that eighth powers of a small or large activation stay within float64.
+        unit = float(weights @ np.abs(value))
+        if unit == 0:
+            return TailReport(math.nan, 1.0, 0.0, 0.0, 0.0, count)  # phi = 0, and its kernel is what it is
+        if math.isfinite(unit):
+            value, slope, bias = value / unit, slope / unit, float(bias) / unit / unit
         features = value**2
         slopes = q * slope**2 if form == "ntk" else np.zeros_like(z)
         # Moments of t = features + nu^2 slopes: E nu^2j = 1, 1, 3, 15, 105.

@@ -150,6 +150,20 @@ def test_tails():
     assert constant.degrees_of_freedom == 0 and constant.p_value == 1 and constant.agrees()
 
 
+def test_tails_at_the_ends_of_float64():
+    """The zero activation has no noise; a factor changes nothing; what overflows is not called infinite."""
+    zero = tail_report("0*x")
+    assert not zero.heavy and zero.relative_deviation == 0 and math.isnan(zero.kurtosis)
+    usual = tail_report("x + x**3")
+    for size in ("1e-90", "1e90"):
+        scaled = tail_report(f"{size}*(x + x**3)")
+        assert scaled.neuron_kurtosis == pytest.approx(usual.neuron_kurtosis, rel=1e-9)
+        assert scaled.relative_deviation == pytest.approx(usual.relative_deviation, rel=1e-9)
+    biased = tail_report("1e90*x", readout=(1, "1e180")), tail_report("x", readout=(1, 1))
+    assert biased[0].relative_deviation == pytest.approx(biased[1].relative_deviation, rel=1e-9)
+    assert "beyond float64" in tail_report(HermiteSeries((*[0] * 800, 1))).reason
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
