@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri_exp
 from scipy.stats import chi2
+from scipy.stats import t as student_t
 
 from kernalg.activation.activation import Activation
 from kernalg.checks import FloatArray, real_array, whole_number
@@ -97,9 +99,16 @@ class EmpiricalKernel:
 
     @property
     def z(self) -> FloatArray:
-        """(mean - target) / standard error, with errors not below rounding."""
+        """(mean - target) / standard error, with errors not below rounding.
+
+        With sample errors that ratio has Student's distribution, for few draws with far more large values than the
+        normal one: it is turned into the standard normal score that is as rarely exceeded.
+        """
         floor = _ROUNDING * float(np.abs(self.target).max())
-        return (self.mean - self.target) / np.maximum(self.standard_error, floor or 1.0)
+        ratio = (self.mean - self.target) / np.maximum(self.standard_error, floor or 1.0)
+        if self.error_kind != "sample":
+            return ratio
+        return np.copysign(-ndtri_exp(student_t.logsf(np.abs(ratio), self.draws - 1)), ratio)
 
     @property
     def p_value(self) -> float | None:

@@ -150,6 +150,16 @@ def test_tails():
     assert constant.degrees_of_freedom == 0 and constant.p_value == 1 and constant.agrees()
 
 
+def test_scores_from_few_draws_of_a_deep_network_are_standard_normal():
+    """With 3 draws the ratio to the sample error is Student's t with 2 degrees of freedom: 6 % exceed 4."""
+    X = circle(3)
+    net = ka.mlp("erf", depth=2, w_var=2)
+    z = np.array([empirical_ntk(net, X[:1], X[:2], width=128, draws=3, seed=s).z[0] for s in range(80)])
+    assert (np.abs(z.mean(axis=0)) < 4 / math.sqrt(80)).all()
+    assert (np.abs(z.std(axis=0) - 1) < 4 / math.sqrt(160)).all()
+    assert np.abs(z).max() < 4
+
+
 def test_tails_at_the_ends_of_float64():
     """The zero activation has no noise; a factor changes nothing; what overflows is not called infinite."""
     zero = tail_report("0*x")
