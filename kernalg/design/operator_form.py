@@ -208,20 +208,25 @@ def _value(average: BallFunction, parts: Pieces, point: sp.Expr, digits: int) ->
         mean, variance = arguments(t)
         return acb(average(acb(mean), acb(variance), analytic=analytic)) * (-t * t).exp()
 
+    end = sp.Integer(2 + int((2.3026 * (digits + 15)) ** 0.5))
+    # m between 0 and z exp(-end^2), v between 1 - exp(-2 end^2) and 1.
+    last = (-(ball(end) ** 2)).exp()
+    far = average((z * last).union(arb(0)), (1 - last * last).union(arb(1)))
+    if not far.is_finite():
+        raise PrecisionError(
+            "the average of phi over a Gaussian of unit variance is infinite, or was not enclosed, and "
+            "(1 + N)^(-1/2) phi is made of it; a phi that grows like exp(A x^2) needs A < 1/2"
+        )
     small = arb(10) ** -(digits + 10)
     with precision(bits_for(digits)):
         near = average(*map(acb, arguments(acb(arb(0, 0.01), arb(0, 0.01)))), analytic=True)
     regular = acb(near).is_finite()
     start = sp.S.Zero if regular else sp.Rational(1, 10 ** (digits + 12))
-    end = sp.Integer(2 + int((2.3026 * (digits + 15)) ** 0.5))
     body = integral(integrand, start, end, digits=digits + 5, absolute=small)
     head = arb(0)
     if not regular:
         bound = ball(start) * _bound(parts, z, 2 * ball(start) ** 2)
         head = arb(0, bound.abs_upper())
-    # m between 0 and z exp(-end^2), v between 1 - exp(-2 end^2) and 1.
-    last = (-(ball(end) ** 2)).exp()
-    far = average((z * last).union(arb(0)), (1 - last * last).union(arb(1)))
     tail = far * (ball(end)).erfc() * arb.pi().sqrt() / 2
     return (head + body + tail) * 2 / arb.pi().sqrt()
 

@@ -220,6 +220,8 @@ def best_signs(
     if places[-1] > MAX_DEGREE:
         raise DomainError(f"magnitudes of degree {places[-1]}; signs are chosen for degrees up to {MAX_DEGREE}")
     b = given[: places[-1] + 1]
+    size = float(b.max())  # searched in units of it: fourth powers of large or small coefficients leave float64
+    b = b / size
     value = _objective(b, objective, cosine, layer_variances(w_var, b_var, readout), check_kind(kind))
     tried = 0
 
@@ -243,14 +245,24 @@ def best_signs(
         method = "local search from periodic patterns"
     if objective == "variance":  # with all digits; the search had those that float64 leaves
         arguments = (np.atleast_1d(cosine).tolist(), w_var, b_var, readout, kind)
+        b = b * size
         lowest = _certified(best * b, *arguments)
         for name in named:
             periodic = _periodic(sign_pattern(name), len(b))[0]
             named[name] = _certified(periodic * b, *arguments)
             if named[name] < lowest:
                 best, lowest = periodic * periodic[places[0]], named[name]
+    else:
+        power = 4 if objective == "growth" else 1
+        lowest, named = _scaled(lowest, size, power), {name: _scaled(v, size, power) for name, v in named.items()}
     signs = tuple(int(s) if x else 0 for s, x in zip(best, b, strict=True)) + (0,) * (len(given) - len(b))
     return BestSigns(signs, lowest, objective, method, named, tried)
+
+
+def _scaled(value: float, size: float, power: int) -> float:
+    """value * size**power, infinity where it overflows."""
+    with np.errstate(over="ignore"):
+        return float(value * np.float64(size) ** power)
 
 
 def _certified(b: FloatArray, cosines: list[Any], w_var: Any, b_var: Any, readout: Any, kind: str) -> float:

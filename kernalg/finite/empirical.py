@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri_exp
 from scipy.stats import chi2
+from scipy.stats import t as student_t
 
 from kernalg.activation.activation import Activation
 from kernalg.checks import FloatArray, real_array, whole_number
@@ -97,9 +99,16 @@ class EmpiricalKernel:
 
     @property
     def z(self) -> FloatArray:
-        """(mean - target) / standard error, with errors not below rounding."""
+        """(mean - target) / standard error, with errors not below rounding.
+
+        With sample errors that ratio has Student's distribution, for few draws with far more large values than the
+        normal one: it is turned into the standard normal score that is as rarely exceeded.
+        """
         floor = _ROUNDING * float(np.abs(self.target).max())
-        return (self.mean - self.target) / np.maximum(self.standard_error, floor or 1.0)
+        ratio = (self.mean - self.target) / np.maximum(self.standard_error, floor or 1.0)
+        if self.error_kind != "sample":
+            return ratio
+        return np.copysign(-ndtri_exp(student_t.logsf(np.abs(ratio), self.draws - 1)), ratio)
 
     @property
     def p_value(self) -> float | None:
@@ -393,7 +402,10 @@ class TailReport:
         """The judgement in words."""
         one_percent = f"a standard error of 1 % needs {_count(self.neurons_for_one_percent)} neurons"
         if math.isinf(self.relative_deviation):
-            return "heavy-tailed: the variance of the empirical kernel is infinite, so that no width gives error bars"
+            return (
+                "heavy-tailed: the variance of the empirical kernel is infinite or beyond float64, so that no width in "
+                "reach gives error bars"
+            )
         kurtosis_text = f"a neuron's term has kurtosis {self.neuron_kurtosis:.3g}"
         if not self.heavy:
             return f"not heavy-tailed: {kurtosis_text}; {one_percent}"
@@ -434,6 +446,12 @@ def tail_report(
     z, weights, last = _gaussian_rule([float(t) / math.sqrt(q) for t in breakpoints(neuron)])
     with np.errstate(all="ignore"):
         value, slope = pointwise(neuron).value_and_slope(math.sqrt(q) * z)
+        # In units of E|phi|, so that eighth powers of a small or large activation stay within float64.
+        unit = float(weights @ np.abs(value))
+        if unit == 0:
+            return TailReport(math.nan, 1.0, 0.0, 0.0, 0.0, count)  # phi = 0, and its kernel is what it is
+        if math.isfinite(unit):
+            value, slope, bias = value / unit, slope / unit, float(bias) / unit / unit
         features = value**2
         slopes = q * slope**2 if form == "ntk" else np.zeros_like(z)
         # Moments of t = features + nu^2 slopes: E nu^2j = 1, 1, 3, 15, 105.

@@ -313,8 +313,17 @@ def _choice(trained: Any, count: int) -> tuple[tuple[bool, bool], ...]:
     )
 
 
+def checked_network(network: Any) -> FiniteNetwork:
+    """`network`, if it is one of finite width."""
+    if not isinstance(network, FiniteNetwork):
+        raise DomainError(
+            f"{network!r} is no network of finite width: draw one with finite_network(net, inputs=…, width=…)"
+        )
+    return network
+
+
 def _arithmetic(dtype: Any) -> Any:
-    if dtype in (np.float64, np.float32, "float64", "float32"):
+    if isinstance(dtype, type | str | np.dtype) and dtype in (np.float64, np.float32, "float64", "float32"):
         return np.dtype(dtype).type
     raise DomainError(f"dtype={dtype!r}: float64 or float32 is needed")
 

@@ -11,7 +11,7 @@ from kernalg.design.operator_form import (
     ntk_activation_enclosure,
     ntk_activation_value,
 )
-from kernalg.errors import DomainError, NoClosedForm
+from kernalg.errors import DomainError, NoClosedForm, PrecisionError
 from kernalg.symbols import dawson, x
 
 LOG_NORMAL = sp.exp(sp.sqrt(2) * x - 2)
@@ -139,3 +139,9 @@ def test_refusals():
         ntk_activation("sin(x)")
     with pytest.raises(DomainError, match="not a real number"):
         ntk_activation_value(sp.sin(x), sp.Symbol("s"), 10)
+
+
+def test_an_infinite_average_is_refused_at_once():
+    """exp(x^2/2) has no mean under N(0, 1): the integrand tends to a constant."""
+    with pytest.raises(PrecisionError, match="unit variance is infinite"):
+        ntk_activation_value(sp.exp(x**2 / 2), 1, digits=15)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_local_search_finds_what_exhaustive_search_finds(monkeypatch):
         b = rng.uniform(size=10) / (1 + np.arange(10)) ** 2
         every = best_signs(b)
         with monkeypatch.context() as patch:
-            patch.setattr("kernalg.design.signs._EXHAUSTIVE", 0)
+            patch.setattr(import_module("kernalg.design.signs"), "_EXHAUSTIVE", 0)
             local = best_signs(b)
         assert local.method == "local search from periodic patterns"
         assert every.value <= local.value * (1 + 1e-12) and local.value <= 1.02 * every.value
@@ -146,6 +147,17 @@ def test_degree_200_neither_overflows_nor_lies():
     assert math.isfinite(found.value) and found.value <= min(found.patterns.values())
     series = HermiteSeries(tuple(np.array(found.signs) * b))
     assert found.value == pytest.approx(kurtosis(series) * (b**2).sum() ** 2, rel=1e-10)
+
+
+@pytest.mark.parametrize("objective", ["variance", "growth", "maximum"])
+@pytest.mark.parametrize("size", [1e-60, 1e60, 1e200])
+def test_the_size_of_the_coefficients_does_not_matter(objective, size):
+    b = np.array([1.0, 0.4, 0.7, 0.2, 0.9])
+    usual, scaled = best_signs(b, objective), best_signs(b * size, objective)
+    assert scaled.signs == usual.signs
+    power = 1 if objective == "maximum" else 4
+    if size < 1e70 or power == 1:
+        assert scaled.value == pytest.approx(usual.value * size**power, rel=1e-9)
 
 
 def test_patterns_are_recognised():

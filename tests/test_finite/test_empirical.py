@@ -150,6 +150,30 @@ def test_tails():
     assert constant.degrees_of_freedom == 0 and constant.p_value == 1 and constant.agrees()
 
 
+def test_scores_from_few_draws_of_a_deep_network_are_standard_normal():
+    """With 3 draws the ratio to the sample error is Student's t with 2 degrees of freedom: 6 % exceed 4."""
+    X = circle(3)
+    net = ka.mlp("erf", depth=2, w_var=2)
+    z = np.array([empirical_ntk(net, X[:1], X[:2], width=128, draws=3, seed=s).z[0] for s in range(80)])
+    assert (np.abs(z.mean(axis=0)) < 4 / math.sqrt(80)).all()
+    assert (np.abs(z.std(axis=0) - 1) < 4 / math.sqrt(160)).all()
+    assert np.abs(z).max() < 4
+
+
+def test_tails_at_the_ends_of_float64():
+    """The zero activation has no noise; a factor changes nothing; what overflows is not called infinite."""
+    zero = tail_report("0*x")
+    assert not zero.heavy and zero.relative_deviation == 0 and math.isnan(zero.kurtosis)
+    usual = tail_report("x + x**3")
+    for size in ("1e-90", "1e90"):
+        scaled = tail_report(f"{size}*(x + x**3)")
+        assert scaled.neuron_kurtosis == pytest.approx(usual.neuron_kurtosis, rel=1e-9)
+        assert scaled.relative_deviation == pytest.approx(usual.relative_deviation, rel=1e-9)
+    biased = tail_report("1e90*x", readout=(1, "1e180")), tail_report("x", readout=(1, 1))
+    assert biased[0].relative_deviation == pytest.approx(biased[1].relative_deviation, rel=1e-9)
+    assert "beyond float64" in tail_report(HermiteSeries((*[0] * 800, 1))).reason
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

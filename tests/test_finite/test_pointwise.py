@@ -117,3 +117,11 @@ class Sloppy:
 def test_an_activation_that_changes_the_shape_is_named():
     with pytest.raises(ka.DomainError, match="each entry"):
         pointwise(Sloppy()).value(np.ones((2, 3)))
+
+
+def test_a_function_that_leaves_float64_gives_no_warning():
+    """exp(x^2) overflows at 27, and the wider arithmetic it is compared with does not."""
+    z = np.array([1.0, 26.0])
+    value, slope = pointwise(ka.activation("exp(x**2)")).value_and_slope(z)
+    np.testing.assert_allclose(value, np.exp(z**2), rtol=1e-12)
+    np.testing.assert_allclose(slope, 2 * z * np.exp(z**2), rtol=1e-12)

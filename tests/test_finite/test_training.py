@@ -184,6 +184,8 @@ def test_progress_is_reported():
         ({"test": (X[:3, :2], y[:3])}, "test X"),
         ({"test": (X[:3], y[:2])}, "test y"),
         ({"seed": 0.5}, "seed"),
+        ({"callback": 3}, "callback"),
+        ({"network": ka.mlp("relu")}, "finite_network"),
         ({"network": small(trained=[(False, False)] * 3)}, "trains nothing"),
         ({"network": small(outputs=3), "y": np.arange(12)}, r"y\[3\] is 3; .* from 0 to 2"),
         ({"network": small(outputs=3), "y": np.full(12, 0.5)}, r"y\[0\] is 0.5"),
@@ -193,3 +195,9 @@ def test_bad_requests_are_refused_with_a_reason(change, message):
     arguments = {"network": small(), "X": X, "y": y, "learning_rate": 0.1, "epochs": 1} | change
     with pytest.raises(ka.DomainError, match=message):
         train(arguments.pop("network"), arguments.pop("X"), arguments.pop("y"), **arguments)
+
+
+@pytest.mark.parametrize("function", [tangent_kernel, ka.conjugate_kernel, largest_stable_learning_rate])
+def test_an_infinite_network_is_refused(function):
+    with pytest.raises(ka.DomainError, match="finite_network"):
+        function(ka.mlp("relu"), X)
