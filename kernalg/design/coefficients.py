@@ -94,7 +94,11 @@ def working_balls(target: Target, architecture: Architecture, terms: int, bits: 
     center = -architecture.b_var / architecture.w_var
     raise DomainError(
         f"{target.name} has no Taylor series at the cosine {center}: it is singular or not real there"
-        + (", where this bias makes the pre-activations independent. Give a smaller b_var" if center else "")
+        + (
+            ", where this bias makes the pre-activations independent, so no network with it has this kernel"
+            if center
+            else ""
+        )
     )
 
 

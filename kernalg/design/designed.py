@@ -202,6 +202,7 @@ class Design:
     def error(self) -> ErrorBudget:
         """What is lost by the degree, and off the sphere (at a tolerance of 1 %)."""
         kernel = 0.0 if self.closed_form is not None or self.complete else self._cut_off
+        kernel += self.target.known_to
         return ErrorBudget(
             kernel,
             activation_error(self.architecture, self.degree, kernel),
@@ -389,7 +390,7 @@ def _row(target: Profile, made: Profile, cosine: str, digits: int) -> Row:
         values = [profile.ball(ball(at)) for profile in (target, made)]
         difference = abs(values[0] - values[1])
         size = abs(target.ball(arb(1)))
-        relative = (difference / size).abs_upper()
+        relative = (difference / size if not size.contains(0) else difference).abs_upper()
         known = digits if relative == 0 else max(0, int(-float(relative.log() / arb(10).log())))
     return Row(
         "K",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 from flint import arb
+from numpy.polynomial.polynomial import polyval
 
 from kernalg.checks import FloatArray, whole_number
 from kernalg.design.samples import SampledKernel, first_layer, sampled_kernel
@@ -35,7 +36,7 @@ class TaylorEstimate:
     radius : float
         Of the larger circle.
     deviation : float
-        The largest distance of the sum of these terms from the function at real points with |rho| <= `radius`.
+        The largest distance of the sum of these terms from the function at 257 cosines from -1 to 1.
     """
 
     coefficients: FloatArray
@@ -174,9 +175,10 @@ def _by_circles(f: Callable[[Any], Any], bias: float, scale: float) -> TaylorEst
     a, errors = a[:count], errors[:count]
     real = np.linspace(max(-_RADII[1], (bias - 1) / (bias + 1)), _RADII[1], 41)
     values = _evaluated(f, np.maximum((1 + bias) * real - bias, -1.0))
-    deviation = float(np.abs(np.polynomial.polynomial.polyval(real, a) - values).max())
-    if deviation > 1e-8 * scale:
+    if np.abs(polyval(real, a) - values).max() > 1e-8 * scale:
         return None
+    everywhere = np.cos(np.linspace(0, np.pi, 257))  # also near 1, where what is cut off shows
+    deviation = float(np.abs(polyval((everywhere + bias) / (1 + bias), a) - _evaluated(f, everywhere)).max())
     for array in (a, errors):
         array.flags.writeable = False
     return TaylorEstimate(a, errors, _RADII[1], deviation)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import sympy as sp
 from flint import arb
 from numpy.typing import ArrayLike
@@ -114,6 +115,8 @@ def design(
         raise DomainError(f"degree={degree}: at most {_MOST_DEGREE}")
     if real_number("tolerance", tolerance) <= 0:
         raise DomainError(f"tolerance={tolerance}: a positive number is needed")
+    if not isinstance(signs, str | Sequence | np.ndarray):
+        raise DomainError(f"signs={signs!r}: give 'auto', a pattern such as '++--', or a list of 1 and -1")
     question = {
         "signs": signs if isinstance(signs, str) else list(signs),
         "degree": degree,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from kernalg.checks import FloatArray
+from kernalg.checks import FloatArray, real_vector
 from kernalg.design.architecture import Architecture
 from kernalg.design.choice import choose
 from kernalg.design.designed import Design, Question
@@ -26,7 +26,7 @@ def design_of_samples(
     """The design for the kernel of non-negative coefficients that passes closest to samples."""
     _refuse_constraints(architecture)
     offset = float(architecture.readout[1])
-    levels = np.asarray(values, dtype=np.float64) - offset
+    levels = real_vector("the kernel's values", values) - offset
     found = sampled_kernel(cosines, levels, architecture.w_var, architecture.b_var, standard_errors=errors)
     return design_of_sampled(found, architecture, question)
 
@@ -36,7 +36,16 @@ def design_of_sampled(found: SampledKernel, architecture: Architecture, question
     coefficients = _without_dust(found.coefficients, float(found.tolerance.min()) / 10)
     coefficients[0] += float(architecture.readout[1])
     reason = str(found).partition(": ")[2]
-    return _design(coefficients, found.feasible, reason, (), f"{len(found.cosines)} samples", architecture, question)
+    return _design(
+        coefficients,
+        found.feasible,
+        reason,
+        (),
+        f"{len(found.cosines)} samples",
+        found.residual,
+        architecture,
+        question,
+    )
 
 
 def _without_dust(coefficients: FloatArray, allowed: float) -> FloatArray:
@@ -64,7 +73,14 @@ def design_of_estimate(found: TaylorEstimate, architecture: Architecture, questi
     coefficients = np.where(levels < 0, 0.0, levels)
     coefficients[0] += float(architecture.readout[1])
     return _design(
-        coefficients, False if negative else None, reason, negative, "a function of floats", architecture, question
+        coefficients,
+        False if negative else None,
+        reason,
+        negative,
+        "a function of floats",
+        found.deviation,
+        architecture,
+        question,
     )
 
 
@@ -82,6 +98,7 @@ def _design(
     reason: str,
     negative: tuple[tuple[int, sp.Expr], ...],
     origin: str,
+    known_to: float,
     architecture: Architecture,
     question: Question,
 ) -> Design:
@@ -89,7 +106,7 @@ def _design(
     values = tuple(exact_number(a, "a") for a in coefficients[: last + 1])
     formula = sp.Add(*[a * architecture.correlation**k for k, a in enumerate(values) if a])
     kernel = dot_product_kernel(formula)
-    target = Target(kernel, kernel.profile(), formula, origin=origin)
+    target = Target(kernel, kernel.profile(), formula, origin=origin, known_to=known_to)
     certificate = FeasibilityCertificate(feasible, architecture.correlation, negative, len(values), reason)
     if feasible is False:
         return Design(target, architecture, certificate, (), (), "", (), None, None, False, question)

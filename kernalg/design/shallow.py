@@ -56,6 +56,8 @@ def parameter_count(net: Network | Design, inputs: int, width: int, outputs: int
     11300
     """
     d, n, m = (whole_number(name, v, 1) for name, v in (("inputs", inputs), ("width", width), ("outputs", outputs)))
+    if not isinstance(net, Design | Network):
+        raise DomainError(f"parameter_count({net!r}): give a network, mlp(…), or a design")
     if isinstance(net, Design):
         shape = net.architecture
         dense = [Dense(shape.w_var, shape.b_var), Dense(*shape.readout)]

@@ -43,6 +43,8 @@ class Target:
         What the kernel was known by, if not by the formula.
     source : Target or None
         Of a `radial_mean`, the kernel: where its derivatives are all >= 0, so are those of the mean.
+    known_to : float
+        How far the formula may be from the samples, or the function of floats, that it was made for.
     """
 
     kernel: Kernel | DotProductKernel | Profile
@@ -51,6 +53,7 @@ class Target:
     rounding: tuple[Fraction, ...] | None = None
     origin: str = ""
     source: Target | None = None
+    known_to: float = 0.0
 
     @property
     def name(self) -> str:

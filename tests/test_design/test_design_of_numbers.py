@@ -51,3 +51,19 @@ def test_a_function_of_floats_only_is_sampled():
 def test_constraints_on_exact_coefficients_are_refused(trained):
     with pytest.raises(DomainError, match="exact coefficients"):
         ka.design(COSINES, "ntk", b_var=1, trained=trained, cosines=COSINES)
+
+
+def test_a_function_cut_off_says_how_far_it_is_off():
+    def relu(c):
+        return (np.sqrt(1 - c * c) + (np.pi - np.arccos(c)) * c) / np.pi
+
+    found = ka.design(relu)
+    exact = ka.dot_product_kernel("(sqrt(1-rho**2)+(pi-acos(rho))*rho)/pi").profile()
+    missed = float(exact.value(1, digits=15)) - sum(map(float, found.kernel_coefficients))
+    assert 1e-7 < missed <= found.target.known_to * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("values", [[1j, 1.0], ["a", "b"], [[1, 2], [2]], "exp(rho)", [np.nan, 1.0]])
+def test_what_is_no_list_of_values(values):
+    with pytest.raises(DomainError):
+        ka.design(values, cosines=[0.0, 1.0])
