@@ -188,7 +188,12 @@ def _question(arguments: argparse.Namespace) -> tuple[Any, str, str, Any]:
 def _numbers(text: str) -> list[Any]:
     from kernalg.formula import exact_number
 
-    return [exact_number(item.strip(), f"--coefficients, a_{k}") for k, item in enumerate(text.split(","))]
+    items = [item.strip() for item in text.split(",")]
+    if not all(items):
+        raise DomainError(
+            f"--coefficients {text!r}: a number is missing; give them all, with commas between, as in 1,0,1/2"
+        )
+    return [exact_number(item, f"--coefficients, a_{k}") for k, item in enumerate(items)]
 
 
 def _samples(name: str) -> dict[str, list[float]]:

@@ -157,7 +157,7 @@ def sampled_kernel(
     tolerance : float or (n,) array_like, optional
         How far the kernel may be from each value, positive; 1e-9 of the largest value by default (0 if there are
         standard errors).
-    standard_errors : (n,) array_like, optional
+    standard_errors : float or (n,) array_like, optional
         Of noisy values. The tolerance grows by that multiple of them that all n errors stay within with probability
         99.9 % (Gaussian, any correlation).
 
@@ -208,9 +208,9 @@ def _tolerances(K: FloatArray, tolerance: Any, standard_errors: ArrayLike | None
             raise DomainError(f"{tau.size} tolerances for {K.size} samples: give one number, or one for each sample")
         tau = np.broadcast_to(tau, K.shape).copy()
     if standard_errors is not None:
-        errors = real_vector("standard_errors", standard_errors, minimum=0.0)
-        if errors.shape != K.shape:
-            raise DomainError(f"{errors.size} standard errors for {K.size} samples: one for each is needed")
+        errors = real_vector("standard_errors", np.atleast_1d(standard_errors), minimum=0.0)
+        if errors.size not in (1, K.size):
+            raise DomainError(f"{errors.size} standard errors for {K.size} samples: give one, or one for each sample")
         tau += -ndtri(CONFIDENCE / 2 / K.size) * errors
     bad = np.flatnonzero(tau <= 0)
     if bad.size:

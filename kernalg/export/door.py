@@ -236,9 +236,13 @@ def _layer(width: Any, w_var: Any, b_var: Any, readout: Any) -> OneHiddenLayer |
 def _profile(obj: Any) -> Profile:
     found = obj if isinstance(obj, Profile) else obj.profile() if hasattr(obj, "profile") else None
     if not isinstance(found, Profile):
+        advice = {
+            "str": "; activation(…) makes an activation of a name or a formula",
+            "Network": "; give its .ntk or .nngp",
+        }
         raise DomainError(
             f"export({obj!r}): a Design, an Activation, a HermiteSeries, a Dual, a Profile or a kernel is needed, not "
-            f"{type(obj).__name__}"
+            f"{type(obj).__name__}{advice.get(type(obj).__name__, '')}"
         )
     return found
 

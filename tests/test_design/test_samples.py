@@ -217,7 +217,7 @@ def test_weights_that_prove_nothing_are_no_certificate():
         (([0, 1], [1, 2], sp.Symbol("w")), "w_var = w"),
         (([0, 1], [1, 2], 1, 0, 0), "tolerance of sample 0 is 0"),
         (([0, 1], [1, 2], 1, 0, [1, 1, 1]), "3 tolerances for 2 samples"),
-        (([0, 1], [1, 2], 1, 0, None, [0.1]), "1 standard errors for 2 samples"),
+        (([0, 1], [1, 2], 1, 0, None, [0.1, 0.1, 0.1]), "3 standard errors for 2 samples"),
         ((np.linspace(-1, 1, 2001), np.ones(2001)), "at most 2000"),
     ],
 )
