@@ -82,7 +82,8 @@ examples:
         default="auto",
         metavar="S",
         help='of the Hermite coefficients, on which the kernel does not depend: auto, a pattern such as "++--", '
-        '"least variance" or "least growth" (default: auto, the mildest that is known)',
+        '"least variance" or "least growth" (default: auto, the mildest that is known); one that begins with - is '
+        "written --signs=-+",
     )
     answer.add_argument(
         "--degree", type=int, metavar="M", help="of the polynomial (default: what the tolerance asks for, at most 60)"
@@ -245,7 +246,7 @@ def _warnings(d: Design) -> list[str]:
             f"tolerance of {d.question['tolerance']:g} was asked for; give --degree, or --tolerance"
         )
     if d.tails.heavy:
-        found.append(f"{d.tails.reason} (--signs)")
+        found.append(f"{d.tails.reason} ({'--signs' if d.signs == '+' or d.closed_form else '--degree'})")
     return found
 
 

@@ -178,7 +178,10 @@ def _refuse_mistaken(kernel: Any) -> None:
     """What is near to a kernel, and is none."""
     advice = ""
     if isinstance(kernel, Activation | HermiteSeries) or (isinstance(kernel, str) and kernel.strip() in activations()):
-        advice = "an activation is what is looked for. A kernel that has one is mlp(activation, depth=3).ntk"
+        advice = (
+            "an activation is what is looked for. A kernel that has one is mlp(activation, depth=3).ntk (--network on "
+            "the command line)"
+        )
     elif isinstance(kernel, Network):
         advice = "a network has two kernels: give its .ntk or .nngp (shallow takes the network itself)"
     elif isinstance(kernel, Design):

@@ -118,8 +118,11 @@ class SampledKernel:
     def __str__(self) -> str:
         count = f"{len(self.cosines)} samples"
         if self.feasible is False:
+            exact = self.tolerance.max() <= DEFAULT_TOLERANCE * np.abs(self.values).max()
+            advice = ". If the values are noisy, give their standard_errors" if exact else ""
             return (
                 f"infeasible: no kernel with non-negative coefficients passes through the {count}: {self.certificate}"
+                f"{advice}"
             )
         if self.feasible is None:
             return (

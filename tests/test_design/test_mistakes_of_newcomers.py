@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import kernalg as ka
 from kernalg.errors import DomainError
@@ -89,3 +90,35 @@ def test_networks_and_names_in_other_places():
 def test_the_default_width_of_deep_networks_is_one_that_fits():
     found = ka.empirical_ntk(ka.mlp("relu", depth=2), X, draws=2)
     assert found.width == 1024 and ka.empirical_ntk("relu", X[:1], draws=1).width == 2**14
+
+
+def test_a_design_says_what_to_do_next():
+    assert "nearest kernel that a network has: kernalg.fit_nonnegative" in repr(ka.design("rho - rho**2"))
+    too_much_bias = repr(ka.design("rho**3", b_var="1/10"))  # here less bias is the answer
+    assert "The largest b_var" in too_much_bias and "fit_nonnegative" not in too_much_bias
+    deep = repr(ka.shallow(ka.mlp("relu", depth=3), signs="++--"))
+    assert "heavy-tailed" in deep and "a smaller degree" in deep
+
+
+def test_notebooks_show_the_text_where_a_formula_would_say_less():
+    assert ka.design("exp(2*(rho-1))")._repr_latex_().startswith(r"$\displaystyle \varphi(x) = \sqrt{2}")
+    assert ka.design("rho - rho**2")._repr_latex_() is None and ka.design("rho**2")._repr_latex_() is None
+
+
+def test_closed_forms_take_texts_as_everything_else_does():
+    assert ka.closed_forms("exp(2*(rho-1))") == ka.closed_forms(sp.exp(2 * (ka.rho - 1)))
+    assert ka.nngp_of_ntk("(1+rho)*exp(rho)") == sp.exp(ka.rho)
+    with pytest.raises(DomainError, match="unknown name 'y'"):
+        ka.closed_forms("exp(y)")
+
+
+def test_latex_of_floats_is_readable():
+    text = ka.export(ka.shallow(ka.mlp("relu", depth=2), degree=3), "latex")
+    assert "000000" not in text and "h_{1}" in text
+    assert r"\frac{\sqrt{3}}{3}" in ka.export(ka.design("rho**2", "ntk").series, "latex")
+
+
+def test_noisy_values_taken_for_exact_ones_are_told_of_standard_errors():
+    noisy = np.exp(T) + 0.01 * np.cos(40 * T)
+    assert "give their standard_errors" in repr(ka.design(noisy, cosines=T))
+    assert "give their standard_errors" not in repr(ka.design(np.cos(3 * T), cosines=T, standard_errors=0.01))
