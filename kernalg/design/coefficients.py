@@ -105,9 +105,9 @@ def is_plain(target: Target, architecture: Architecture) -> bool:
 
 
 def _plain_balls(target: Target, architecture: Architecture, terms: int, bits: int) -> list[arb]:
-    if architecture.b_var == 0:
-        return taylor_coefficients(target.profile, bits, terms)
     length = max(terms, 2)  # of one coefficient alone, arb_series forgets that it is a series
+    if architecture.b_var == 0:
+        return list(taylor_coefficients(target.profile, bits, length)[:terms])
     with precision(bits, length):
         w, q = ball(architecture.w_var), ball(architecture.variance)
         center = -ball(architecture.b_var) / w

@@ -122,3 +122,13 @@ def test_noisy_values_taken_for_exact_ones_are_told_of_standard_errors():
     noisy = np.exp(T) + 0.01 * np.cos(40 * T)
     assert "give their standard_errors" in repr(ka.design(noisy, cosines=T))
     assert "give their standard_errors" not in repr(ka.design(np.cos(3 * T), cosines=T, standard_errors=0.01))
+
+
+@pytest.mark.parametrize("name", ["tanh"])
+def test_networks_whose_duals_have_no_closed_form_are_designed_for(name):
+    for kind in ("nngp", "ntk"):
+        d = ka.shallow(ka.mlp(name, depth=2, b_var="1/10"), kind, degree=12)
+        assert d.feasible and float(d.error.kernel) < 0.2 * float(d.target.profile.value(1, 10))
+        factors = 1 + np.arange(13) if kind == "ntk" else np.ones(13)
+        made = np.polynomial.polynomial.polyval(0.3, factors * d.series.values**2)
+        assert made == pytest.approx(float(d.target.profile.value("3/10", 12)), abs=1e-6)
