@@ -82,7 +82,8 @@ examples:
         default="auto",
         metavar="S",
         help='of the Hermite coefficients, on which the kernel does not depend: auto, a pattern such as "++--", '
-        '"least variance" or "least growth" (default: auto, the mildest that is known)',
+        '"least variance" or "least growth" (default: auto, the mildest that is known); one that begins with - is '
+        "written --signs=-+",
     )
     answer.add_argument(
         "--degree", type=int, metavar="M", help="of the polynomial (default: what the tolerance asks for, at most 60)"
@@ -188,7 +189,12 @@ def _question(arguments: argparse.Namespace) -> tuple[Any, str, str, Any]:
 def _numbers(text: str) -> list[Any]:
     from kernalg.formula import exact_number
 
-    return [exact_number(item.strip(), f"--coefficients, a_{k}") for k, item in enumerate(text.split(","))]
+    items = [item.strip() for item in text.split(",")]
+    if not all(items):
+        raise DomainError(
+            f"--coefficients {text!r}: a number is missing; give them all, with commas between, as in 1,0,1/2"
+        )
+    return [exact_number(item, f"--coefficients, a_{k}") for k, item in enumerate(items)]
 
 
 def _samples(name: str) -> dict[str, list[float]]:
@@ -240,7 +246,7 @@ def _warnings(d: Design) -> list[str]:
             f"tolerance of {d.question['tolerance']:g} was asked for; give --degree, or --tolerance"
         )
     if d.tails.heavy:
-        found.append(f"{d.tails.reason} (--signs)")
+        found.append(f"{d.tails.reason} ({'--signs' if d.signs == '+' or d.closed_form else '--degree'})")
     return found
 
 

@@ -67,6 +67,11 @@ class Architecture:
             raise DomainError(f"kind={self.kind!r}: the kernel is 'nngp' or 'ntk'")
         if self.trained not in TRAINED:
             raise DomainError(f"trained={self.trained!r}: choose one of {', '.join(map(repr, TRAINED))}")
+        if self.kind == "nngp" and self.trained not in ("all", "readout"):
+            raise DomainError(
+                f"trained={self.trained!r} with kind='nngp': what is trained matters for the tangent kernel only; give "
+                "kind='ntk', or leave trained out"
+            )
         if not isinstance(self.readout, tuple | list) or len(self.readout) != 2:
             raise DomainError(f"readout={self.readout!r}: give (weight variance, bias variance) of the last layer")
         numbers = {

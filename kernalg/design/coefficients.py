@@ -21,6 +21,7 @@ from kernalg.spectrum.profiles import taylor_coefficients
 from kernalg.symbols import rho
 
 _DIGITS = 15
+_MOST_EXACT = 512  # terms; of more, exact numbers have hundreds of digits, and take minutes
 _LENGTHS = (64, 512, 4096)
 
 
@@ -49,7 +50,7 @@ def coefficients(target: Target, architecture: Architecture, terms: int, digits:
         expanded = sp.Poly(polynomial.as_expr().subs(rho, architecture.cosine), rho)
         values = [sp.factor(a) if a.free_symbols else a for a in reversed(expanded.all_coeffs())]
         return Coefficients(tuple(values), True, True)
-    if target.formula is not None:
+    if target.formula is not None and terms <= _MOST_EXACT:
         try:
             made = exact_taylor(target.formula.subs(rho, architecture.cosine), rho, 0, terms)
             return Coefficients(tuple(made), True, False)
@@ -108,9 +109,9 @@ def is_plain(target: Target, architecture: Architecture) -> bool:
 
 
 def _plain_balls(target: Target, architecture: Architecture, terms: int, bits: int) -> list[arb]:
-    if architecture.b_var == 0:
-        return taylor_coefficients(target.profile, bits, terms)
     length = max(terms, 2)  # of one coefficient alone, arb_series forgets that it is a series
+    if architecture.b_var == 0:
+        return list(taylor_coefficients(target.profile, bits, length)[:terms])
     with precision(bits, length):
         w, q = ball(architecture.w_var), ball(architecture.variance)
         center = -ball(architecture.b_var) / w
@@ -145,6 +146,8 @@ def remainders(whole: Target, read: Target, architecture: Architecture, terms: i
         They have more than the kernel: its series does not reach equal inputs, and no network has it.
     """
     one = sum_at_one(whole, _DIGITS)
+    if one == 0:
+        return [0.0] * terms
     with precision(64):
         digits = max(_DIGITS, math.ceil(-float((arb(error) / abs(one)).log() / arb(10).log())) + 5)
     balls = ball_coefficients(read, architecture, terms, digits)

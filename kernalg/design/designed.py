@@ -353,9 +353,18 @@ class Design:
                 bound = "at most" if self.feasible else "about"
                 lines.append(f"  cut off after degree {self.degree}: kernel error {bound} {self._cut_off:.2g}")
             if any(self.coefficients) and self.tails.heavy:
-                advice = "" if self.signs != "+" else '; signs="++--" or "least variance" have the same kernel'
-                lines.append(f"  {self.tails.reason}{advice}")
+                lines.append(f"  {self.tails.reason}{self._lighter()}")
+        elif self.certificate.largest_b_var is None:
+            lines.append("  the nearest kernel that a network has: kernalg.fit_nonnegative(kernel, degree)")
         return "\n".join(lines)
+
+    def _lighter(self) -> str:
+        """What to do about heavy tails."""
+        if self.signs == "+":
+            return '; signs="++--" or "least variance" have the same kernel'
+        if self.closed_form is not None:
+            return ""
+        return "; a smaller degree, or an activation of a family (fit_activation), has lighter ones"
 
     def _described(self) -> str:
         if self.closed_form is not None:
@@ -365,17 +374,17 @@ class Design:
         if self.averaged is not None:
             more = f" of the average (1 + N)^(-1/2) of {self.averaged.activation} (see .integral)"
             return f"Hermite polynomial of degree {self.degree}, signs {self.signs}{more}"
-        shown = ", ".join(str(b) if len(str(b)) < 24 else f"{float(b):.6g}" for b in self.coefficients[:_SHOWN])
+        shown = ", ".join(
+            str(b) if len(str(b)) < 24 and not b.is_Float else f"{float(b):.6g}" for b in self.coefficients[:_SHOWN]
+        )
         more = ", …" if self.degree >= _SHOWN else ""
         return f"Hermite polynomial of degree {self.degree}, signs {self.signs}: b = {shown}{more}"
 
-    def _repr_latex_(self) -> str:
-        if self.feasible is False:
-            return r"$\text{infeasible}$"
-        if self.closed_form is not None:
-            return rf"$\displaystyle \varphi(x) = {sp.latex(self.activation.expr)}$"
-        scale = "" if self.architecture.variance == 1 else rf"/\sqrt{{{sp.latex(self.architecture.variance)}}}"
-        return rf"$\displaystyle \varphi(x) = \sum_{{k=0}}^{{{self.degree}}} b_k\,h_k(x{scale})$"
+    def _repr_latex_(self) -> str | None:
+        # A notebook shows this in the place of the text, which says more of all but closed forms.
+        if self.closed_form is None:
+            return None
+        return rf"$\displaystyle \varphi(x) = {sp.latex(self.activation.expr)}$"
 
 
 def _value(kernel: Kernel, square: float, cosine: float) -> float:

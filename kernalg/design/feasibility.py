@@ -244,8 +244,8 @@ def _excess(target: Target, architecture: Architecture, terms: int) -> str | Non
             total += a
             if total > whole:
                 return (
-                    f"the first {k + 1} coefficients of {_series_name(architecture)} add up to more than K at equal "
-                    "inputs, so the series does not reach them"
+                    f"the coefficients of {_series_name(architecture)} as far as that of rho^{k} add up to more than "
+                    "K at equal inputs, so the series does not reach them"
                 )
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -100,6 +100,12 @@ class Target:
         elif hasattr(given, "profile"):
             self._kernel, self._profile = given, given.profile()
             self.name = self._profile.name
+        elif hasattr(given, "ntk") or isinstance(given, Mapping) or np.ndim(given) != 1:
+            what = type(given).__name__
+            raise DomainError(
+                f"the target is of type {what}: give a kernel (of a network: its .ntk or .nngp), a formula in rho, or "
+                "one value for each cosine"
+            )
         else:
             self._given_values, self.name = real_vector("target", given), "values"
             if self._given_values.shape != grid.cosines.shape:

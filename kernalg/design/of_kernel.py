@@ -11,6 +11,7 @@ import sympy as sp
 from flint import arb
 from numpy.typing import ArrayLike
 
+from kernalg.activation.activation import Activation, activations
 from kernalg.checks import real_number, whole_number
 from kernalg.design.architecture import Architecture
 from kernalg.design.choice import choose
@@ -26,7 +27,9 @@ from kernalg.design.samples import SampledKernel
 from kernalg.design.target import Target, target_of
 from kernalg.enclosure.balls import ball, bits_for, check_digits, precision, to_float
 from kernalg.errors import DomainError
+from kernalg.expansion.hermite_series import HermiteSeries
 from kernalg.network.kernel import Kernel
+from kernalg.network.network import Network
 from kernalg.symbols import rho
 
 _CLOSED_FORM_TERMS = 21
@@ -78,8 +81,8 @@ def design(
     cosines : array_like, optional
         Where `kernel` lists values: the kernel of non-negative coefficients nearest to them is designed for, or the
         certificate proves that none passes through them.
-    standard_errors : array_like, optional
-        Of these values; without them they are taken to be good to 1e-9.
+    standard_errors : float or array_like, optional
+        Of these values, one for all or one for each; without them they are taken to be good to 1e-9.
 
     Returns
     -------
@@ -108,6 +111,7 @@ def design(
     -----
     Simon, Anand, DeWeese, *Reverse engineering the neural tangent kernel* (ICML 2022).
     """
+    _refuse_mistaken(kernel)
     if kind is None:
         kind = kernel.kind if isinstance(kernel, Kernel) else "nngp"
     architecture = Architecture(kind, w_var, b_var, readout, trained)
@@ -116,7 +120,12 @@ def design(
     if real_number("tolerance", tolerance) <= 0:
         raise DomainError(f"tolerance={tolerance}: a positive number is needed")
     if not isinstance(signs, str | Sequence | np.ndarray):
-        raise DomainError(f"signs={signs!r}: give 'auto', a pattern such as '++--', or a list of 1 and -1")
+        raise DomainError(
+            f"signs={signs!r}: give 'auto', a pattern such as '++--', 'least variance', 'least growth', or a list of 1 "
+            "and -1"
+        )
+    if standard_errors is not None and cosines is None:
+        raise DomainError("standard_errors without cosines: they belong to values of the kernel; give cosines=, too")
     question = {
         "signs": signs if isinstance(signs, str) else list(signs),
         "degree": degree,
@@ -163,6 +172,23 @@ def design(
         found.complete,
         question,
     )
+
+
+def _refuse_mistaken(kernel: Any) -> None:
+    """What is near to a kernel, and is none."""
+    advice = ""
+    if isinstance(kernel, Activation | HermiteSeries) or (isinstance(kernel, str) and kernel.strip() in activations()):
+        advice = (
+            "an activation is what is looked for. A kernel that has one is mlp(activation, depth=3).ntk (--network on "
+            "the command line)"
+        )
+    elif isinstance(kernel, Network):
+        advice = "a network has two kernels: give its .ntk or .nngp (shallow takes the network itself)"
+    elif isinstance(kernel, Design):
+        advice = "this is the answer already; its kernel is .kernel()"
+    if advice:
+        shown = repr(kernel).splitlines()[0]
+        raise DomainError(f"design({shown}): {advice}")
 
 
 def _is_function(kernel: Any) -> bool:

@@ -21,6 +21,7 @@ from kernalg.design.closed_forms import ClosedForm, Family, Half
 from kernalg.enclosure.balls import ball_function, precision
 from kernalg.errors import DomainError, KernalgError, NoClosedForm
 from kernalg.expansion.power_series import exact_taylor
+from kernalg.network.dot_product import dot_product_kernel
 from kernalg.symbols import rho
 
 TERMS = 24  # Taylor coefficients looked at; the last WINDOW of each parity identify the family
@@ -29,12 +30,12 @@ MOST_TERMS_OF_A_COEFFICIENT = 16
 LONGEST = 3000  # nodes of a formula that is looked at
 
 
-def closed_forms(sigma: sp.Expr, only_proved: bool = True) -> tuple[ClosedForm, ...]:
+def closed_forms(sigma: sp.Expr | str, only_proved: bool = True) -> tuple[ClosedForm, ...]:
     r"""Activations whose NNGP kernel at unit variance is the formula `sigma`, for all periodic signs with a formula.
 
     Parameters
     ----------
-    sigma : Expr
+    sigma : Expr or str
         In `kernalg.rho`: sum_k b_k^2 rho^k, without biases and readout factors.
     only_proved : bool
         Leave out what agrees in all Taylor coefficients computed but was not proved.
@@ -76,7 +77,7 @@ def closed_forms(sigma: sp.Expr, only_proved: bool = True) -> tuple[ClosedForm, 
     return table.variants(even, odd, proved) if proved or not only_proved else ()
 
 
-def nngp_of_ntk(theta: sp.Expr) -> sp.Expr | None:
+def nngp_of_ntk(theta: sp.Expr | str) -> sp.Expr | None:
     r"""The NNGP kernel of the unit-variance network without biases whose NTK is `theta`: (1/rho) int_0^rho theta.
 
     Parameters
@@ -113,10 +114,11 @@ def nngp_of_ntk(theta: sp.Expr) -> sp.Expr | None:
     return _exponential_average(theta)
 
 
-def _checked(kernel: sp.Expr) -> sp.Expr:
+def _checked(kernel: sp.Expr | str) -> sp.Expr:
     kernel = sp.sympify(kernel) if isinstance(kernel, int) else kernel
+    kernel = dot_product_kernel(kernel).expr if isinstance(kernel, str) else kernel
     if not isinstance(kernel, sp.Expr):
-        raise DomainError(f"{kernel!r} is not a formula; give a SymPy expression in kernalg.rho")
+        raise DomainError(f"{kernel!r} is not a formula; give a text or a SymPy expression in kernalg.rho")
     if kernel.free_symbols - {rho}:
         raise DomainError(f"{kernel} has the symbols {kernel.free_symbols}; give numbers for all but kernalg.rho")
     return kernel

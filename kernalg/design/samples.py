@@ -46,6 +46,7 @@ _ROUNDS = 8
 _PLACES = 12
 _FEW = 60
 _COARSE = 0.01
+_TWO_ERRORS = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,8 +118,11 @@ class SampledKernel:
     def __str__(self) -> str:
         count = f"{len(self.cosines)} samples"
         if self.feasible is False:
+            exact = self.tolerance.max() <= DEFAULT_TOLERANCE * np.abs(self.values).max()
+            advice = ". If the values are noisy, give their standard_errors" if exact else ""
             return (
                 f"infeasible: no kernel with non-negative coefficients passes through the {count}: {self.certificate}"
+                f"{advice}"
             )
         if self.feasible is None:
             return (
@@ -157,9 +161,10 @@ def sampled_kernel(
     tolerance : float or (n,) array_like, optional
         How far the kernel may be from each value, positive; 1e-9 of the largest value by default (0 if there are
         standard errors).
-    standard_errors : (n,) array_like, optional
-        Of noisy values. The tolerance grows by that multiple of them that all n errors stay within with probability
-        99.9 % (Gaussian, any correlation).
+    standard_errors : float or (n,) array_like, optional
+        Of noisy values, one for all or one for each. The tolerance grows by that multiple of them that all n errors
+        stay within with probability 99.9 % (Gaussian, any correlation). Of the kernels that fit equally well, the one
+        of the least degree is found.
 
     Raises
     ------
@@ -185,7 +190,7 @@ def sampled_kernel(
     w, b = first_layer(w_var, b_var)
     tau = _tolerances(K, tolerance, standard_errors)
     problem = _Problem(t, K, tau, w, b)
-    return problem.decide()
+    return problem.decide(noisy=standard_errors is not None)
 
 
 def first_layer(w_var: Any, b_var: Any) -> tuple[sp.Expr, sp.Expr]:
@@ -208,9 +213,9 @@ def _tolerances(K: FloatArray, tolerance: Any, standard_errors: ArrayLike | None
             raise DomainError(f"{tau.size} tolerances for {K.size} samples: give one number, or one for each sample")
         tau = np.broadcast_to(tau, K.shape).copy()
     if standard_errors is not None:
-        errors = real_vector("standard_errors", standard_errors, minimum=0.0)
-        if errors.shape != K.shape:
-            raise DomainError(f"{errors.size} standard errors for {K.size} samples: one for each is needed")
+        errors = real_vector("standard_errors", np.atleast_1d(standard_errors), minimum=0.0)
+        if errors.size not in (1, K.size):
+            raise DomainError(f"{errors.size} standard errors for {K.size} samples: give one, or one for each sample")
         tau += -ndtri(CONFIDENCE / 2 / K.size) * errors
     bad = np.flatnonzero(tau <= 0)
     if bad.size:
@@ -260,10 +265,10 @@ class _Problem:
         """The largest deviation in units of its tolerance."""
         return float((np.abs(self.table(self.rho) @ a - self.k) / self.tolerance).max())
 
-    def decide(self) -> SampledKernel:
+    def decide(self, noisy: bool = False) -> SampledKernel:
         a = self.least_squares(self.k)
         if self.excess(a) <= 1:
-            return self.answer(True, a, None)
+            return self.answer(True, self.without_noise(a) if noisy else a, None)
         for _ in range(_ROUNDS):
             polished, weights = self.separate()
             if self.excess(polished) <= 1:
@@ -287,12 +292,35 @@ class _Problem:
 
     # -- a kernel
 
-    def least_squares(self, target: FloatArray) -> FloatArray:
+    def without_noise(self, a: FloatArray) -> FloatArray:
+        """The least degree that fits the samples as well, within two standard errors of one more coefficient.
+
+        Powers of a high degree are 0 except at cosines 1 and -1: there they fit the noise of the sample alone, and a
+        network would pay for it with a polynomial of degree 4096.
+        """
+        multiple = float(ndtri(CONFIDENCE / 2 / len(self.k)))
+
+        def misfit(found: FloatArray) -> float:
+            residual = multiple * (self.table(self.rho) @ found - self.k) / self.tolerance
+            return float(residual @ residual)
+
+        allowed = misfit(a) + _TWO_ERRORS**2
+        low, high = -1, len(self.powers) - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            found = self.least_squares(self.k, int(self.powers[middle]))
+            if misfit(found) <= allowed and self.excess(found) <= 1:
+                a, high = found, middle
+            else:
+                low = middle
+        return a
+
+    def least_squares(self, target: FloatArray, degree: int = _HIGHEST + 1) -> FloatArray:
         """Non-negative least squares, each sample in units of its tolerance, each column of norm 1."""
         weights = self.tolerance.min() / self.tolerance
         table = weights[:, None] * self.table(self.rho)
         norms = np.linalg.norm(table, axis=0)
-        useful = norms > 1e-150
+        useful = (norms > 1e-150) & (self.powers <= degree)
         try:
             solution, _ = nnls(table[:, useful] / norms[useful], weights * target, maxiter=30 * len(self.powers))
         except RuntimeError:  # it did not converge: the linear program has the next word

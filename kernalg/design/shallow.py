@@ -61,6 +61,8 @@ def parameter_count(net: Network | Design, inputs: int, width: int, outputs: int
     if isinstance(net, Design):
         shape = net.architecture
         dense = [Dense(shape.w_var, shape.b_var), Dense(*shape.readout)]
+    elif not isinstance(net, Network):
+        raise DomainError(f"parameter_count({net!r}): give a network, as mlp('relu', depth=4) makes it, or a design")
     else:
         dense = [layer for layer in net.layers if isinstance(layer, Dense)]
     sizes = [d, *[n] * (len(dense) - 1), m]

@@ -137,7 +137,13 @@ def _short_formula(kernel: Kernel) -> sp.Expr | None:
 
 def _refuse_singular(target: Target) -> None:
     with precision(128):
-        if not _finite(target.profile.ball(arb(1))):
+        one = target.profile.ball(arb(1))
+        if one.is_finite() and not _finite(one):
+            raise DomainError(
+                f"{target.name} is {one.str(3, radius=False)} at equal inputs (cosine 1), beyond the range of floats; "
+                "divide it by a number"
+            )
+        if not _finite(one):
             raise DomainError(
                 f"{target.name} is not finite and real at equal inputs (cosine 1): its Taylor coefficients do not add "
                 "up, and no network has such a kernel. Move the singularity beyond 1, as in 1/(11/10 - rho)"

@@ -209,7 +209,7 @@ def _latex_of_function(phi: Activation | HermiteSeries, layer: OneHiddenLayer | 
         text = rf"\varphi(x) = {sp.latex(phi.expr)}"
     else:
         argument = "x" if phi.variance == 1 else rf"x/\sqrt{{{sp.latex(phi.variance)}}}"
-        terms = [(sp.latex(b), k) for k, b in enumerate(phi.coefficients) if b != 0]
+        terms = [(sp.latex(_short(b)), k) for k, b in enumerate(phi.coefficients) if b != 0]
         shown = [rf"\left({b}\right) h_{{{k}}}({argument})" for b, k in terms]
         text = rf"\varphi(x) = {' + '.join(shown) or '0'}, \qquad h_k = He_k/\sqrt{{k!}}"
     if layer is None:
@@ -233,12 +233,21 @@ def _layer(width: Any, w_var: Any, b_var: Any, readout: Any) -> OneHiddenLayer |
     return None
 
 
+def _short(number: sp.Expr) -> sp.Expr:
+    """What was a float as one, of 17 digits: a fraction over 10^30 says less."""
+    return sp.Float(number, 17) if number.is_Rational and number.q > 10**15 else number
+
+
 def _profile(obj: Any) -> Profile:
     found = obj if isinstance(obj, Profile) else obj.profile() if hasattr(obj, "profile") else None
     if not isinstance(found, Profile):
+        advice = {
+            "str": "; activation(…) makes an activation of a name or a formula",
+            "Network": "; give its .ntk or .nngp",
+        }
         raise DomainError(
             f"export({obj!r}): a Design, an Activation, a HermiteSeries, a Dual, a Profile or a kernel is needed, not "
-            f"{type(obj).__name__}"
+            f"{type(obj).__name__}{advice.get(type(obj).__name__, '')}"
         )
     return found
 

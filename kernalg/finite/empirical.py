@@ -53,6 +53,8 @@ _ROUNDING = 1e-13
 # Directions in which standardised entries vary less than this (relative to the largest) are left out of chi^2.
 _NEGLIGIBLE = 1e-8
 _SHOWN = 12
+# Default widths; a deep network has the square of its width in parameters.
+_WIDTHS = {True: 2**14, False: 2**10}
 
 _ARRAYS = ("mean", "target", "standard_error", "sample_standard_error")
 
@@ -177,7 +179,7 @@ def empirical_ntk(
     X: ArrayLike,
     Y: ArrayLike | None = None,
     *,
-    width: int = 2**14,
+    width: int | None = None,
     draws: int = 16,
     seed: int = 0,
     w_var: Any = 1,
@@ -195,8 +197,10 @@ def empirical_ntk(
         An activation stands for one hidden layer of it. A `Network` of any depth brings its own variances.
     X, Y : (n, d) and (m, d) arrays
         Without `Y`, the kernel of X with itself.
-    width, draws, seed : int
-        Units in every hidden layer, independent networks, and what they are drawn from.
+    width : int, optional
+        Units in every hidden layer: 2^14 for one hidden layer, 2^10 for a deeper network, by default.
+    draws, seed : int
+        Independent networks, and what they are drawn from.
     w_var, b_var, readout
         Variances of the hidden layer and of the last layer, all of whose parameters are random and trained.
     kind : {"ntk", "nngp"}
@@ -227,8 +231,7 @@ def empirical_ntk(
     (True, 'theoretical')
     """
     check_kind(kind)
-    for name, value in (("width", width), ("draws", draws)):
-        whole_number(name, value, 1)
+    whole_number("draws", draws, 1)
     whole_number("seed", seed, 0)
     rows = real_array("X", X, ndim=2)
     others = None if Y is None else real_array("Y", Y, ndim=2)
@@ -237,6 +240,7 @@ def empirical_ntk(
             raise DomainError(f"{name} has shape {array.shape}; X and Y are (n, d) and (m, d) with n, m, d at least 1")
     layers, name = _layers(phi, w_var, b_var, readout)
     shallow = [isinstance(layer, Dense) for layer in layers] == [True, False, True]
+    width = _WIDTHS[shallow] if width is None else whole_number("width", width, 1)
     if not shallow and draws < 2:
         raise DomainError("draws=1: the error of a deep network's kernel is the scatter of draws; take 2 or more")
     if covariance and not shallow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ Trained = str | Sequence[tuple[bool, bool]]
 ROWS = 256
 # Normal numbers drawn at a time.
 _DRAW = 2**20
+# Parameters of a network, at most: 16 GB in float64.
+_MOST = 2**31
 _CHOICES = ("all", "readout", "hidden", "all but hidden biases")
 
 
@@ -236,6 +239,7 @@ def finite_network(
     kind = _arithmetic(dtype)
     widths = _widths(width, len(steps) - 1)
     sizes = [whole_number("inputs", inputs, 1), *widths, whole_number("outputs", outputs, 1)]
+    _refuse_huge(sizes, kind)
     choice = _choice(trained, len(steps))
     rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(whole_number("seed", seed, 0))
     layers = []
@@ -251,10 +255,30 @@ def finite_network(
     return FiniteNetwork(tuple(layers), net if isinstance(net, Network) else tuple(net), named)
 
 
+def check_finite(function: str, network: Any) -> None:
+    """DomainError unless this is a `FiniteNetwork`."""
+    if not isinstance(network, FiniteNetwork):
+        raise DomainError(
+            f"{function}: the network is {str(network).splitlines()[0]!r}, and one of finite width is needed; "
+            "finite_network(net, inputs=…, width=…) makes it"
+        )
+
+
+def _refuse_huge(sizes: list[int], kind: Any) -> None:
+    count = sum(above * (below + 1) for below, above in pairwise(sizes))
+    if count > _MOST:
+        gigabytes = count * np.dtype(kind).itemsize / 2**30
+        raise DomainError(
+            f"a network of the sizes {' → '.join(map(str, sizes))} has {count:.3g} parameters ({gigabytes:.3g} GB), "
+            f"and at most {_MOST} are drawn; take a smaller width"
+        )
+
+
 def _steps(net: Any) -> list[tuple[Dense, ActivationLike | None]]:
     """Dense layers, each with the activation that follows."""
     if not isinstance(net, Network | tuple | list) or (isinstance(net, tuple | list) and not net):
-        raise DomainError(f"finite_network({net!r}): give a Network (ka.mlp, ka.serial) or a sequence of layers")
+        advice = "give its .network" if hasattr(net, "network") else "give a Network (ka.mlp, ka.serial) or layers"
+        raise DomainError(f"finite_network({str(net).splitlines()[0]!r}): {advice}")
     steps: list[tuple[Dense, ActivationLike | None]] = []
     for i, layer in enumerate(net.layers if isinstance(net, Network) else net):
         if isinstance(layer, Dense):
@@ -311,15 +335,6 @@ def _choice(trained: Any, count: int) -> tuple[tuple[bool, bool], ...]:
         f"trained={trained!r}: one of {choices}, or a pair (weights, biases) of booleans for each of the {count} "
         "dense layers"
     )
-
-
-def checked_network(network: Any) -> FiniteNetwork:
-    """`network`, if it is one of finite width."""
-    if not isinstance(network, FiniteNetwork):
-        raise DomainError(
-            f"{network!r} is no network of finite width: draw one with finite_network(net, inputs=…, width=…)"
-        )
-    return network
 
 
 def _arithmetic(dtype: Any) -> Any:

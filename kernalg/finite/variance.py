@@ -53,6 +53,11 @@ _MOST_NODES, _SCRAMBLINGS, _SOBOL_BITS = 6_000_000, 16, 13
 
 def as_neuron(phi: Any) -> Neuron:
     """`phi` as an `Activation` or a `HermiteSeries`; names, formulas and SymPy become activations."""
+    if hasattr(phi, "neuron"):
+        raise DomainError(
+            "a design has variances of its own: give its .neuron (the activation), and its variances as w_var, b_var "
+            "and readout"
+        )
     neuron = phi if isinstance(phi, HermiteSeries) else activation(phi)
     symbols = neuron.expr.free_symbols - {x}
     if symbols:

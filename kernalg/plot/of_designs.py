@@ -120,6 +120,7 @@ def designed_coefficients(d: Design, ax: Axes | None = None) -> Axes:
                 label="0 (exactly)", markersize=size,
             )  # fmt: skip
         _at_least_a_decade(ax, np.abs(b[b != 0]))
+        ax.set_xlim(-0.5 - 0.02 * len(b), len(b) - 0.5 + 0.02 * len(b))
         ax.set(xlabel="degree k", ylabel=r"Hermite coefficient $|b_k|$", title=f"Coefficients, signs {_short(d.signs)}")
         whole_ticks(ax)
         ax.legend(loc="best")

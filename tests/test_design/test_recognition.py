@@ -265,6 +265,6 @@ def test_what_is_not_a_formula_in_rho_is_refused():
     with pytest.raises(DomainError, match="symbols"):
         closed_forms(sp.exp(sp.Symbol("t") * rho))
     with pytest.raises(DomainError, match="not a formula"):
-        closed_forms("exp(rho)")
+        closed_forms([rho])
     with pytest.raises(DomainError, match="number of coefficients"):
         closed_forms(rho)[0].coefficients(-1)

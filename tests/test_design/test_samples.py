@@ -118,6 +118,18 @@ def test_without_a_sample_at_one_nothing_bounds_the_kernel_there():
     assert sampled_kernel(nodes, np.cos(nodes)).feasible is False
 
 
+@pytest.mark.parametrize("f", [np.exp, lambda t: t**3 + 1, lambda t: 1 / (1.5 - t)])
+def test_noise_is_not_fitted_by_powers_of_a_high_degree(f):
+    cosines = np.cos(np.linspace(0, np.pi, 31))
+    for seed in range(3):
+        noisy = f(cosines) + 0.05 * np.random.default_rng(seed).normal(size=31)
+        found = sampled_kernel(cosines, noisy, standard_errors=0.05)
+        fitted = np.polynomial.polynomial.polyval(cosines, found.coefficients)
+        assert found.feasible and len(found.coefficients) <= 12  # not 4097
+        assert np.sqrt(np.mean((fitted - f(cosines)) ** 2)) < 0.05  # nearer to the truth than the samples
+        assert np.sum((fitted - noisy) ** 2) / 0.05**2 < 31 + 3 * np.sqrt(62)
+
+
 def test_noise_widens_the_tolerance_and_not_more():
     rng = np.random.default_rng(3)
     errors = np.full(20, 0.01)
@@ -217,7 +229,7 @@ def test_weights_that_prove_nothing_are_no_certificate():
         (([0, 1], [1, 2], sp.Symbol("w")), "w_var = w"),
         (([0, 1], [1, 2], 1, 0, 0), "tolerance of sample 0 is 0"),
         (([0, 1], [1, 2], 1, 0, [1, 1, 1]), "3 tolerances for 2 samples"),
-        (([0, 1], [1, 2], 1, 0, None, [0.1]), "1 standard errors for 2 samples"),
+        (([0, 1], [1, 2], 1, 0, None, [0.1, 0.1, 0.1]), "3 standard errors for 2 samples"),
         ((np.linspace(-1, 1, 2001), np.ones(2001)), "at most 2000"),
     ],
 )
