@@ -352,7 +352,8 @@ class Design:
             if self.closed_form is None and not self.complete:
                 bound = "at most" if self.feasible else "about"
                 lines.append(f"  cut off after degree {self.degree}: kernel error {bound} {self._cut_off:.2g}")
-            if any(self.coefficients) and self.tails.heavy:
+            quick = self.closed_form is not None or self.degree <= MOST_ENGINE_DEGREE
+            if quick and any(self.coefficients) and self.tails.heavy:
                 lines.append(f"  {self.tails.reason}{self._lighter()}")
         elif self.certificate.largest_b_var is None:
             lines.append("  the nearest kernel that a network has: kernalg.fit_nonnegative(kernel, degree)")
