@@ -255,15 +255,6 @@ def finite_network(
     return FiniteNetwork(tuple(layers), net if isinstance(net, Network) else tuple(net), named)
 
 
-def check_finite(function: str, network: Any) -> None:
-    """DomainError unless this is a `FiniteNetwork`."""
-    if not isinstance(network, FiniteNetwork):
-        raise DomainError(
-            f"{function}: the network is {str(network).splitlines()[0]!r}, and one of finite width is needed; "
-            "finite_network(net, inputs=…, width=…) makes it"
-        )
-
-
 def _refuse_huge(sizes: list[int], kind: Any) -> None:
     count = sum(above * (below + 1) for below, above in pairwise(sizes))
     if count > _MOST:
@@ -337,8 +328,17 @@ def _choice(trained: Any, count: int) -> tuple[tuple[bool, bool], ...]:
     )
 
 
+def checked_network(network: Any) -> FiniteNetwork:
+    """`network`, if it is one of finite width."""
+    if not isinstance(network, FiniteNetwork):
+        raise DomainError(
+            f"{network!r} is no network of finite width: draw one with finite_network(net, inputs=…, width=…)"
+        )
+    return network
+
+
 def _arithmetic(dtype: Any) -> Any:
-    if dtype in (np.float64, np.float32, "float64", "float32"):
+    if isinstance(dtype, type | str | np.dtype) and dtype in (np.float64, np.float32, "float64", "float32"):
         return np.dtype(dtype).type
     raise DomainError(f"dtype={dtype!r}: float64 or float32 is needed")
 
