@@ -388,8 +388,8 @@ def _row(target: Profile, made: Profile, cosine: str, digits: int) -> Row:
         values = [profile.ball(ball(at)) for profile in (target, made)]
         difference = abs(values[0] - values[1])
         size = abs(target.ball(arb(1)))
-        relative = (difference / size).abs_upper()
-        known = digits if difference == 0 else max(0, int(-float(relative.log() / arb(10).log())))
+        relative = (difference / size if not size.contains(0) else difference).abs_upper()
+        known = digits if relative == 0 else max(0, int(-float(relative.log() / arb(10).log())))
     return Row(
         "K",
         "kernel asked for",
