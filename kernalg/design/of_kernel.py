@@ -114,15 +114,18 @@ def design(
     _refuse_mistaken(kernel)
     if kind is None:
         kind = kernel.kind if isinstance(kernel, Kernel) else "nngp"
-    if standard_errors is not None and cosines is None:
-        raise DomainError("standard_errors without cosines: they belong to values of the kernel; give cosines=, too")
     architecture = Architecture(kind, w_var, b_var, readout, trained)
     if degree is not None and whole_number("degree", degree, 0) > _MOST_DEGREE:
         raise DomainError(f"degree={degree}: at most {_MOST_DEGREE}")
     if real_number("tolerance", tolerance) <= 0:
         raise DomainError(f"tolerance={tolerance}: a positive number is needed")
     if not isinstance(signs, str | Sequence | np.ndarray):
-        raise DomainError(f"signs={signs!r}: give 'auto', a pattern such as '++--', or a list of 1 and -1")
+        raise DomainError(
+            f"signs={signs!r}: give 'auto', a pattern such as '++--', 'least variance', 'least growth', or a list of 1 "
+            "and -1"
+        )
+    if standard_errors is not None and cosines is None:
+        raise DomainError("standard_errors without cosines: they belong to values of the kernel; give cosines=, too")
     question = {
         "signs": signs if isinstance(signs, str) else list(signs),
         "degree": degree,
