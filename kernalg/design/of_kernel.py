@@ -186,6 +186,8 @@ def _refuse_mistaken(kernel: Any) -> None:
         advice = "a network has two kernels: give its .ntk or .nngp (shallow takes the network itself)"
     elif isinstance(kernel, Design):
         advice = "this is the answer already; its kernel is .kernel()"
+    elif callable(kernel) and type(kernel).__module__.startswith("kernalg.") and not hasattr(kernel, "profile"):
+        advice = "a kernel of other things than the cosine; write what it is on the sphere as a formula in rho"
     if advice:
         shown = repr(kernel).splitlines()[0]
         raise DomainError(f"design({shown}): {advice}")

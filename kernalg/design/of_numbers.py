@@ -24,14 +24,14 @@ def design_of_samples(
     values: Any, cosines: Any, architecture: Architecture, question: Question, errors: Any = None
 ) -> Design:
     """The design for the kernel of non-negative coefficients that passes closest to samples."""
-    _refuse_constraints(architecture)
-    offset = float(architecture.readout[1])
     if isinstance(values, str | sp.Basic) or callable(values):
         raise DomainError(
             f"design({values!r}, cosines=…): a formula, a kernel or a function is designed for as it is; leave cosines "
             "out, or give the list of its values there"
         )
-    levels = real_vector("kernel", values) - offset
+    _refuse_constraints(architecture)
+    offset = float(architecture.readout[1])
+    levels = real_vector("the kernel's values", values) - offset
     found = sampled_kernel(cosines, levels, architecture.w_var, architecture.b_var, standard_errors=errors)
     return design_of_sampled(found, architecture, question)
 

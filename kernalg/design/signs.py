@@ -52,6 +52,8 @@ _TEXT = {"+": 1, "-": -1, "−": -1}
 def sign_pattern(text: str) -> tuple[int, ...]:
     """The signs of a pattern such as "++--", which is repeated: coefficient k has entry k mod its length.
 
+    (What designs and closed forms call their signs may also have a beginning, "+(++--)": see `parse_signs`.)
+
     Examples
     --------
     >>> sign_pattern("++--")
@@ -61,7 +63,8 @@ def sign_pattern(text: str) -> tuple[int, ...]:
     if not characters or any(c not in _TEXT for c in characters):
         raise DomainError(
             f"signs={text!r}: a pattern is one word of + and -, repeated along the coefficients, such as '++--'; "
-            "separate signs are given as a list of 1 and -1"
+            "separate signs are given as a list of 1 and -1, and design takes 'auto', 'least variance' and 'least "
+            "growth' too"
         )
     return tuple(_TEXT[c] for c in characters)
 
@@ -72,7 +75,8 @@ def parse_signs(signs: Any, coefficients: Sequence[Any]) -> tuple[int, ...]:
     Parameters
     ----------
     signs : str or sequence
-        A pattern (`sign_pattern`; coefficient k gets entry k mod its length); or 1 and -1, one for every coefficient
+        A pattern (`sign_pattern`; coefficient k gets entry k mod its length), also after a beginning that is not
+        repeated, as in "+(++--)", or with 0 at coefficients that are 0; or 1 and -1, one for every coefficient
         (the entry of a coefficient 0 is ignored and may be 0), or one for every non-zero coefficient.
     coefficients : sequence of numbers
         Only whether each is 0 matters.
@@ -86,13 +90,24 @@ def parse_signs(signs: Any, coefficients: Sequence[Any]) -> tuple[int, ...]:
     --------
     >>> parse_signs("++--", [1, 0, 2, 1, 1])
     (1, 0, -1, -1, 1)
+    >>> parse_signs("+(++--)", [1, 2, 3, 0, 5])
+    (1, 1, 1, 0, -1)
     >>> parse_signs([1, -1], [0, 3, 0, 5])
     (0, 1, 0, -1)
     """
     present = [bool(b != 0) for b in coefficients]
     if isinstance(signs, str):
-        pattern = sign_pattern(signs)
-        return tuple(pattern[k % len(pattern)] if here else 0 for k, here in enumerate(present))
+        word = signs.strip()
+        if (
+            "0" in word
+            and len(word) == len(present)
+            and all(c != "0" for c, here in zip(word, present, strict=True) if here)
+        ):
+            word = word.replace("0", "+")
+        beginning, repeated = _parts(word, signs)
+        start = len(beginning)
+        signed = [beginning[k] if k < start else repeated[(k - start) % len(repeated)] for k in range(len(present))]
+        return tuple(sign if here else 0 for sign, here in zip(signed, present, strict=True))
     try:
         entries = [_TEXT.get(s, s) if isinstance(s, str) else s for s in signs]
     except TypeError:
@@ -115,6 +130,16 @@ def parse_signs(signs: Any, coefficients: Sequence[Any]) -> tuple[int, ...]:
             "for each that is not 0, or a pattern such as '++--'"
         )
     return tuple(_sign(s, k) if here else 0 for k, (s, here) in enumerate(zip(chosen, present, strict=True)))
+
+
+def _parts(word: str, given: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of "+(++--)" the beginning and what is repeated; of "++--" the latter alone."""
+    head, bracket, tail = word.partition("(")
+    if not bracket:
+        return (), sign_pattern(word)
+    if not tail.endswith(")"):
+        return (), sign_pattern(given)  # which refuses it
+    return sign_pattern(head), sign_pattern(tail[:-1])
 
 
 def apply_signs(magnitudes: Sequence[Any], signs: Any) -> tuple[sp.Expr, ...]:

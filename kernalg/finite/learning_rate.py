@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernalg.compiled.threads import serial_blas
-from kernalg.finite.network import FiniteNetwork, check_finite
+from kernalg.finite.network import FiniteNetwork, checked_network
 from kernalg.finite.propagation import Pair, forward_pass, parameter_gradients, tangent_pass
 
 # Up to this many outputs of rows the matrix is made; beyond it, Lanczos.
@@ -35,8 +35,7 @@ def largest_stable_learning_rate(network: FiniteNetwork, X: Any) -> float:
     >>> bool(abs(rate * np.linalg.eigvalsh(tangent_kernel(f, X)).max() / 2 - 1) < 1e-3)
     True
     """
-    check_finite("largest_stable_learning_rate", network)
-    rows = network.rows(X)
+    rows = checked_network(network).rows(X)
     with serial_blas():
         made = forward_pass(network.layers, rows)
         shape = made.output.shape

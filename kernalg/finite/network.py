@@ -255,15 +255,6 @@ def finite_network(
     return FiniteNetwork(tuple(layers), net if isinstance(net, Network) else tuple(net), named)
 
 
-def check_finite(function: str, network: Any) -> None:
-    """DomainError unless this is a `FiniteNetwork`."""
-    if not isinstance(network, FiniteNetwork):
-        raise DomainError(
-            f"{function}: the network is {str(network).splitlines()[0]!r}, and one of finite width is needed; "
-            "finite_network(net, inputs=…, width=…) makes it"
-        )
-
-
 def _refuse_huge(sizes: list[int], kind: Any) -> None:
     count = sum(above * (below + 1) for below, above in pairwise(sizes))
     if count > _MOST:
@@ -335,6 +326,15 @@ def _choice(trained: Any, count: int) -> tuple[tuple[bool, bool], ...]:
         f"trained={trained!r}: one of {choices}, or a pair (weights, biases) of booleans for each of the {count} "
         "dense layers"
     )
+
+
+def checked_network(network: Any) -> FiniteNetwork:
+    """`network`, if it is one of finite width."""
+    if not isinstance(network, FiniteNetwork):
+        raise DomainError(
+            f"{network!r} is no network of finite width: draw one with finite_network(net, inputs=…, width=…)"
+        )
+    return network
 
 
 def _arithmetic(dtype: Any) -> Any:

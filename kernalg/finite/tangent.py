@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kernalg.checks import FloatArray
 from kernalg.compiled.threads import in_order
 from kernalg.errors import DomainError
-from kernalg.finite.network import FiniteNetwork, check_finite
+from kernalg.finite.network import FiniteNetwork, checked_network
 from kernalg.finite.propagation import Pass, backward_pass, forward_pass, lowest_trained
 from kernalg.progress import Report, reporter
 
@@ -108,7 +108,7 @@ def jacobian(network: FiniteNetwork, X: Any) -> FloatArray:
 
     For small networks: more than 2**27 entries are refused.
     """
-    check_finite("jacobian", network)
+    checked_network(network)
     layers = network.astype(np.float64).layers
     inputs = network.rows(X).astype(np.float64)
     rows, outputs, count = len(inputs), network.outputs, network.parameters().size
@@ -133,8 +133,7 @@ def jacobian(network: FiniteNetwork, X: Any) -> FloatArray:
 
 
 def _pair(network: FiniteNetwork, X: Any, Y: Any) -> tuple[FloatArray, FloatArray | None]:
-    check_finite("the kernel of a network", network)
-    left = network.rows(X).astype(np.float64)
+    left = checked_network(network).rows(X).astype(np.float64)
     return left, None if Y is None else network.rows(Y, "Y").astype(np.float64)
 
 

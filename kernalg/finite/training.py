@@ -22,7 +22,7 @@ from kernalg.checks import FloatArray, real_array, real_number, whole_number
 from kernalg.compiled.threads import Share, serial_blas, threads
 from kernalg.errors import DomainError
 from kernalg.finite.learning_rate import largest_stable_learning_rate
-from kernalg.finite.network import ROWS, FiniteNetwork, check_finite
+from kernalg.finite.network import ROWS, FiniteNetwork, checked_network
 from kernalg.finite.propagation import Pair, forward_pass, parameter_gradients
 from kernalg.progress import Report, reporter
 
@@ -172,9 +172,9 @@ def train(
     >>> run.reached, float(run.train_accuracy[-1])
     (True, 1.0)
     """
-    check_finite("train", network)
+    checked_network(network)
     if callback is not None and not callable(callback):
-        raise DomainError(f"callback={callback!r}: give a function of (step, network), or None")
+        raise DomainError(f"callback={callback!r}: a function of the step and the network is needed")
     rate = real_number("learning_rate", learning_rate)
     if rate <= 0:
         raise DomainError(f"learning_rate={learning_rate!r}: a positive number is needed")

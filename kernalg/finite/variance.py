@@ -91,6 +91,8 @@ def layer_variances(w_var: Any, b_var: Any, readout: Any) -> tuple[sp.Expr, sp.E
             raise DomainError(f"{name} = {value}: a variance is a number, not negative")
     if values[0] + values[1] == 0:
         raise DomainError("w_var + b_var = 0: the hidden layer sees nothing; one of them must be positive")
+    if values[2] + values[3] == 0:
+        raise DomainError("the variances of the readout are both 0: so is the kernel; one of them must be positive")
     return values[0], values[1], values[2], values[3]
 
 
