@@ -193,3 +193,11 @@ def test_bad_samples_are_told_with_their_line(text, message, capsys, tmp_path):
     file.write_text(text)
     status, out, err = run(capsys, "--samples", str(file))
     assert (status, out) == (2, "") and message in err
+
+
+def test_what_no_network_has_comes_with_what_to_do(capsys):
+    status, out, _ = run(capsys, "rho - rho**3/10")
+    assert status == INFEASIBLE and out.endswith("the nearest kernel that a network has: fit_nonnegative, in Python\n")
+    assert "nearest kernel" not in run(capsys, "rho**3", "--b-var", "1/10")[1]  # less bias does
+    status, _, err = run(capsys, "--coefficients", "1,,2")
+    assert status == 2 and "a number is missing" in err

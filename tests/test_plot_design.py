@@ -135,3 +135,9 @@ def test_finite_networks_show_their_z_scores():
 def test_what_cannot_be_drawn_is_said(draw, message):
     with pytest.raises(DomainError, match=message):
         draw(Figure().add_subplot())
+
+
+def test_degrees_of_short_polynomials_are_whole_numbers():
+    for kernel, ticks in (("1", [0]), ("rho**3 + rho", [0, 1, 2, 3])):
+        ax = plot.designed_coefficients(design(kernel))
+        assert ax.get_xticks().tolist() == ticks

@@ -139,7 +139,10 @@ def run(arguments: argparse.Namespace) -> int:
             **samples,
         )
     if d.feasible is False:
-        print("\n".join(_heading(d, words)), file=sys.stderr if taken or arguments.export else sys.stdout)
+        lines = _heading(d, words)
+        if d.certificate.largest_b_var is None:
+            lines.append("the nearest kernel that a network has: fit_nonnegative, in Python")
+        print("\n".join(lines), file=sys.stderr if taken or arguments.export else sys.stdout)
         return INFEASIBLE
     for warning in _warnings(d):
         print(f"kernalg: warning: {warning}", file=sys.stderr)

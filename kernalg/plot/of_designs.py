@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _REACH = 3  # standard deviations of the pre-activation that are drawn: 99.7 % of its values
 _POINTS = 601
 _ANGLES, _FEW_ANGLES = 181, 19  # of kernels that cost microseconds, and of those that cost seconds a value
+_FEW_DEGREES = 8  # whose ticks are all of them
 _MANY = 40  # coefficients from which on markers are small
 _STEEP = 30  # ratio of the extremes of activations from which on their axis is logarithmic away from 0
 _LONGEST = 64  # characters of a formula in a legend
@@ -122,7 +123,10 @@ def designed_coefficients(d: Design, ax: Axes | None = None) -> Axes:
         _at_least_a_decade(ax, np.abs(b[b != 0]))
         ax.set_xlim(-0.5 - 0.02 * len(b), len(b) - 0.5 + 0.02 * len(b))
         ax.set(xlabel="degree k", ylabel=r"Hermite coefficient $|b_k|$", title=f"Coefficients, signs {_short(d.signs)}")
-        whole_ticks(ax)
+        if len(b) > _FEW_DEGREES:
+            whole_ticks(ax)
+        else:
+            ax.set_xticks(k)
         ax.legend(loc="best")
         return ax
 
