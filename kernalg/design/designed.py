@@ -325,7 +325,7 @@ class Design:
         return design(made, tree["kind"], w_var, b_var, tuple(readout), tree["trained"], **options)
 
     def to_json(self) -> str:
-        """The question, which `from_json` answers again."""
+        """The question, which `from_json` answers again; and what was found, under "found", for other programs."""
         if isinstance(self.target.kernel, Profile):
             raise DomainError("a design for a bare profile has no JSON: design for a formula or a network's kernel")
         architecture = self.architecture
@@ -338,6 +338,12 @@ class Design:
                 "trained": architecture.trained,
                 "variances": [to_json(v) for v in numbers],
                 **self.question,
+                "found": {
+                    "feasible": self.feasible,
+                    "reason": self.certificate.reason,
+                    "coefficients": [float(b) for b in self.coefficients if b.is_number],
+                    "activation": str(self.activation.expr) if self.closed_form is not None else None,
+                },
             }
         )
 

@@ -27,6 +27,7 @@ from kernalg.enclosure.balls import ball, bits_for, check_digits, negligible, pr
 from kernalg.errors import DomainError, PrecisionError
 from kernalg.formula import exact_number, read_object
 from kernalg.network.dot_product import DotProductKernel
+from kernalg.network.kernel import Kernel
 from kernalg.symbols import rho
 
 _MAX_DEGREE = 200
@@ -143,7 +144,7 @@ def fit_nonnegative(
     degree: int,
     cosines: Any = None,
     weights: Any = None,
-    kind: str = "ntk",
+    kind: str | None = None,
     digits: int | None = None,
     *,
     w_var: Any = 1,
@@ -165,8 +166,9 @@ def fit_nonnegative(
         In [-1, 1]. By default 100 angles j pi/99.
     weights : (m,) array_like, optional
         By default 1, and with the default cosines 12 at c = 1 (as eleven more copies of that point).
-    kind : {"ntk", "nngp"}
-        Which kernel of the network the polynomial is to be; it decides `hermite_coefficients` alone.
+    kind : {"ntk", "nngp"}, optional
+        Which kernel of the network the polynomial is to be; it decides `hermite_coefficients` alone. By default what a
+        network's kernel is itself, "ntk" for other targets.
     digits : int, optional
         Certified decimals of the answer; floats by default (correct to the last bit or two).
     w_var, b_var : exact number
@@ -196,6 +198,8 @@ def fit_nonnegative(
     degree = whole_number("degree", degree, 0)
     if degree > _MAX_DEGREE:
         raise DomainError(f"degree = {degree}: at most {_MAX_DEGREE}")
+    if kind is None:
+        kind = target.kind if isinstance(target, Kernel) else "ntk"
     if kind not in ("ntk", "nngp"):
         raise DomainError(f"kind = {kind!r}: 'ntk' or 'nngp'")
     w, b = hidden_variances(w_var, b_var)

@@ -141,7 +141,7 @@ class ActivationFit:
 def fit_activation(
     target: Any,
     family: ActivationFamily | str | sp.Expr,
-    kind: str = "ntk",
+    kind: str | None = None,
     start: Any = None,
     bounds: Any = None,
     starts: int = 8,
@@ -162,8 +162,9 @@ def fit_activation(
         Read as a function of the cosine c = x.x'/d of two inputs.
     family : ActivationFamily, or a formula
         A formula needs `start` as a mapping: its names are the parameters.
-    kind : {"ntk", "nngp"}
-        Which kernel of the network is fitted, everything trained.
+    kind : {"ntk", "nngp"}, optional
+        Which kernel of the network is fitted, everything trained. By default what a network's kernel is itself, "ntk"
+        for other targets.
     start, bounds : mapping or sequence, optional
         In the place of the family's, see `ActivationFamily.with_start`.
     starts : int
@@ -201,6 +202,8 @@ def fit_activation(
     >>> {name: round(value, 4) for name, value in fit.parameters.items()}
     {'a': 4.9282, 'b': 0.6818, 'c': -2.0747, 'd': 0.0916, 'e': 1.2502, 'f': 1.4864, 'g': -0.2967}
     """
+    if kind is None:
+        kind = target.kind if isinstance(target, Kernel) else "ntk"
     if kind not in ("ntk", "nngp"):
         raise DomainError(f"kind = {kind!r}: 'ntk' or 'nngp'")
     if isinstance(family, ActivationFamily):

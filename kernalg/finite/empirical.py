@@ -53,6 +53,7 @@ _ROUNDING = 1e-13
 # Directions in which standardised entries vary less than this (relative to the largest) are left out of chi^2.
 _NEGLIGIBLE = 1e-8
 _SHOWN = 12
+_OUT_OF_REACH = 1e13  # neurons
 # Default widths; a deep network has the square of its width in parameters.
 _WIDTHS = {True: 2**14, False: 2**10}
 
@@ -193,8 +194,9 @@ def empirical_ntk(
 
     Parameters
     ----------
-    phi : Activation, HermiteSeries, name or formula; or a Network
-        An activation stands for one hidden layer of it. A `Network` of any depth brings its own variances.
+    phi : Activation, HermiteSeries, name or formula; or a Network, Design or ActivationFit
+        An activation stands for one hidden layer of it. A `Network` of any depth brings its own variances, and so does
+        what was designed or fitted.
     X, Y : (n, d) and (m, d) arrays
         Without `Y`, the kernel of X with itself.
     width : int, optional
@@ -268,6 +270,7 @@ def empirical_ntk(
 
 
 def _layers(phi: Any, w_var: Any, b_var: Any, readout: Any) -> tuple[list[Any], str]:
+    phi = getattr(phi, "network", phi)  # a design, or a fit of a family, brings its network
     if isinstance(phi, Network):
         if layer_variances(w_var, b_var, readout) != (1, 0, 1, 0):
             raise DomainError("a Network brings its own variances; leave out w_var, b_var and readout")
@@ -404,7 +407,7 @@ class TailReport:
     @property
     def reason(self) -> str:
         """The judgement in words."""
-        one_percent = f"a standard error of 1 % needs {_count(self.neurons_for_one_percent)} neurons"
+        one_percent = f"neurons for a standard error of 1 %: {_count(self.neurons_for_one_percent)}"
         if math.isinf(self.relative_deviation):
             return (
                 "heavy-tailed: the variance of the empirical kernel is infinite or beyond float64, so that no width in "
@@ -415,8 +418,8 @@ class TailReport:
             return f"not heavy-tailed: {kurtosis_text}; {one_percent}"
         return (
             f"heavy-tailed: {kurtosis_text}, so that {self.neurons} neurons miss the rare large ones: sample means and "
-            f"sample errors come out too small. Sample errors need {_count(self.neurons_for_honest_error)} neurons; "
-            f"{one_percent}"
+            "sample errors come out too small. Neurons for honest sample errors: "
+            f"{_count(self.neurons_for_honest_error)}; {one_percent}"
         )
 
     def __repr__(self) -> str:
@@ -424,7 +427,9 @@ class TailReport:
 
 
 def _count(number: float) -> str:
-    return "infinitely many" if math.isinf(number) else f"{math.ceil(number):d}" if number < 1e7 else f"{number:.1e}"
+    if number > _OUT_OF_REACH:
+        return "more than any computer holds"
+    return f"{math.ceil(number):d}" if number < 1e7 else f"{number:.1e}"
 
 
 def tail_report(

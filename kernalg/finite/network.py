@@ -235,6 +235,7 @@ def finite_network(
     >>> finite_network(ka.mlp("relu", depth=2, b_var="1/10"), inputs=3, width=(64, 32), seed=1)
     <FiniteNetwork 3 → 64 → 32 → 1, 2368 parameters, float64>
     """
+    net = getattr(net, "network", net)  # a design, or a fit of a family, brings its network
     steps = _steps(net)
     kind = _arithmetic(dtype)
     widths = _widths(width, len(steps) - 1)
@@ -268,8 +269,9 @@ def _refuse_huge(sizes: list[int], kind: Any) -> None:
 def _steps(net: Any) -> list[tuple[Dense, ActivationLike | None]]:
     """Dense layers, each with the activation that follows."""
     if not isinstance(net, Network | tuple | list) or (isinstance(net, tuple | list) and not net):
-        advice = "give its .network" if hasattr(net, "network") else "give a Network (ka.mlp, ka.serial) or layers"
-        raise DomainError(f"finite_network({str(net).splitlines()[0]!r}): {advice}")
+        raise DomainError(
+            f"finite_network({str(net).splitlines()[0]!r}): give a Network (ka.mlp, ka.serial), a design, or layers"
+        )
     steps: list[tuple[Dense, ActivationLike | None]] = []
     for i, layer in enumerate(net.layers if isinstance(net, Network) else net):
         if isinstance(layer, Dense):

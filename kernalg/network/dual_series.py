@@ -96,6 +96,8 @@ def _composed(outer: Sequence[arb], inner: Sequence[arb], terms: int) -> list[ar
     g0 = inner[0]
     polynomial = arb_poly(list(outer))
     shifted = polynomial if g0.is_zero() else polynomial(arb_poly([g0, 1]))
+    if terms == 1:  # a series of one coefficient does not compose
+        return [shifted[0]]
     with precision(ctx.prec, terms):
         composed = arb_series(list(shifted)[:terms], prec=terms)(arb_series([arb(0), *inner[1:]], prec=terms))
     coefficients = list(composed)

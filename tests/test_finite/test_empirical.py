@@ -191,3 +191,16 @@ def test_bad_arguments(arguments, words):
     given = {"phi": "relu", "X": [[1.0, 0.0]], "width": 8, "draws": 2, **arguments}
     with pytest.raises(DomainError, match=words):
         empirical_ntk(given.pop("phi"), given.pop("X"), **given)
+
+
+def test_a_design_and_a_fit_bring_their_network():
+    t = np.linspace(0, np.pi, 5)
+    X = np.sqrt(2) * np.column_stack([np.cos(t), np.sin(t)])
+    found = ka.design("exp(rho/2)", kind="ntk", w_var=2, b_var="1/2")
+    report = ka.empirical_ntk(found, X, width=256, draws=4)
+    wanted = np.exp((X @ X.T) / 4)
+    assert report.error_kind == "theoretical" and np.allclose(report.target, wanted, rtol=1e-9)
+    assert ka.finite_network(found, inputs=2, width=8).widths == (8,)
+    fit = ka.fit_activation(ka.mlp("relu", depth=2).nngp, ka.relu_mix(1), starts=1)
+    assert fit.kind == "nngp"
+    assert ka.empirical_ntk(fit, X, width=64, draws=2).target.shape == (5, 5)

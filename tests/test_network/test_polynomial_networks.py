@@ -96,3 +96,8 @@ def test_a_table_of_a_polynomial_too_long_for_a_text() -> None:
         K.to_json()
     table = K.program.spheres.table(Fraction(1))
     assert table is not None and max(table.error) < 1e-15
+
+
+def test_one_coefficient_of_a_network_without_closed_form():
+    profile = ka.mlp("tanh", depth=2, w_var=1, b_var="1/10").ntk.profile()
+    assert profile.taylor(1)[0] == profile.taylor(3)[0]
