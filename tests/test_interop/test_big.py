@@ -335,7 +335,7 @@ def test_an_interrupted_product_continues(tmp_path):
 
 def test_two_workers_do_the_same(tmp_path):
     X, log = data(60, 6), Log()
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
     with cluster, distributed.Client(cluster) as client:
         G = ka.gram_to_zarr(RELU, X, tmp_path / "g", chunks=16, client=client, progress=log)
         assert log.found_and_made == (0, 10)
