@@ -117,9 +117,9 @@ _HOME = {
     "rows_on_sphere": "design.kernel_search",
     "EmpiricalKernel": "finite.empirical",
     "empirical_ntk": "finite.empirical",
-    "tail_report": "finite.empirical",
+    "tail_report": "finite.tails",
     "kurtosis": "finite.variance",
-    "tangent_kernel_covariance": "finite.variance",
+    "tangent_kernel_covariance": "finite.covariance",
     "tangent_kernel_variance": "finite.variance",
     "FiniteNetwork": "finite.network",
     "finite_network": "finite.network",
@@ -203,12 +203,14 @@ if TYPE_CHECKING:
     from kernalg.expansion.conversions import convert_expansion
     from kernalg.expansion.hermite_series import HermiteSeries
     from kernalg.export.door import export
-    from kernalg.finite.empirical import EmpiricalKernel, empirical_ntk, tail_report
+    from kernalg.finite.covariance import tangent_kernel_covariance
+    from kernalg.finite.empirical import EmpiricalKernel, empirical_ntk
     from kernalg.finite.learning_rate import largest_stable_learning_rate
     from kernalg.finite.network import FiniteNetwork, finite_network
+    from kernalg.finite.tails import tail_report
     from kernalg.finite.tangent import conjugate_kernel, tangent_kernel
     from kernalg.finite.training import TrainingRun, train
-    from kernalg.finite.variance import kurtosis, tangent_kernel_covariance, tangent_kernel_variance
+    from kernalg.finite.variance import kurtosis, tangent_kernel_variance
     from kernalg.formula import parse
     from kernalg.interop.dask_array import gram_dask
     from kernalg.interop.product import gram_matvec

@@ -11,7 +11,7 @@ from kernalg.design.architecture import Architecture
 from kernalg.design.closed_forms import ClosedForm
 from kernalg.design.signs import best_signs, parse_signs
 from kernalg.expansion.hermite_series import HermiteSeries
-from kernalg.finite.empirical import tail_report
+from kernalg.finite.tails import tail_report
 
 SEARCHES = {"least variance": "variance", "least growth": "growth"}
 _COMPARED = 40

@@ -31,7 +31,7 @@ from kernalg.design.target import Target
 from kernalg.enclosure.balls import ball, bits_for, certain_digits, check_digits, enclose, precision, to_float
 from kernalg.errors import DomainError
 from kernalg.expansion.hermite_series import HermiteSeries
-from kernalg.finite.empirical import TailReport, tail_report
+from kernalg.finite.tails import TailReport, tail_report
 from kernalg.formula import exact_number, from_json, read_object, to_json
 from kernalg.network.dot_product import DotProductKernel, dot_product_kernel
 from kernalg.network.kernel import Kernel

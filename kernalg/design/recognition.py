@@ -1,7 +1,7 @@
 r"""Which family a kernel belongs to, proved.
 
 Recognition goes by the ratios of exact Taylor coefficients, for even and odd indices apart: they give the family and
-its parameters (`kernalg.design.closed_forms`), the last of them the amplitude, and the first ones may be exceptions.
+its parameters (`kernalg.design.kernel_families`), the last of them the amplitude, and the first ones may be exceptions.
 Then the *identity* of the two formulas is proved, because equality of finitely many coefficients is no proof:
 `is_identically_zero`.
 """
@@ -16,8 +16,9 @@ from math import isqrt
 import sympy as sp
 from flint import acb, arb, arb_mat, arb_series
 
-from kernalg.design import closed_forms as table
-from kernalg.design.closed_forms import ClosedForm, Family, Half
+from kernalg.design.closed_forms import ClosedForm, Half, variants
+from kernalg.design.identity import Ring, in_exponentials, is_identically_zero, number_sign
+from kernalg.design.kernel_families import DAWSON, ERROR_FUNCTION, EXPONENTIAL, Family
 from kernalg.enclosure.balls import ball_function, precision
 from kernalg.errors import DomainError, KernalgError, NoClosedForm
 from kernalg.expansion.power_series import exact_taylor
@@ -74,7 +75,7 @@ def closed_forms(sigma: sp.Expr | str, only_proved: bool = True) -> tuple[Closed
         return ()
     even, odd = halves
     proved = is_identically_zero(sigma - even.kernel() - odd.kernel(), derivatives=TERMS)
-    return table.variants(even, odd, proved) if proved or not only_proved else ()
+    return variants(even, odd, proved) if proved or not only_proved else ()
 
 
 def nngp_of_ntk(theta: sp.Expr | str) -> sp.Expr | None:
@@ -115,7 +116,7 @@ def nngp_of_ntk(theta: sp.Expr | str) -> sp.Expr | None:
 
 
 def _checked(kernel: sp.Expr | str) -> sp.Expr:
-    kernel = sp.sympify(kernel) if isinstance(kernel, int) else kernel
+    kernel = sp.Integer(kernel) if isinstance(kernel, int) else kernel
     kernel = dot_product_kernel(kernel).expr if isinstance(kernel, str) else kernel
     if not isinstance(kernel, sp.Expr):
         raise DomainError(f"{kernel!r} is not a formula; give a text or a SymPy expression in kernalg.rho")
@@ -133,10 +134,10 @@ def _of_polynomial(polynomial: sp.Poly) -> tuple[ClosedForm, ...]:
     halves = []
     for parity in (0, 1):
         terms = sorted((k, a) for (k,), a in polynomial.terms() if k % 2 == parity and a != 0)
-        if any(_number_sign(a) < 0 for _, a in terms):
+        if any(number_sign(a) < 0 for _, a in terms):
             return ()
         halves.append(Half(parity, exceptions=tuple(terms)))
-    return table.variants(halves[0], halves[1], proved=True)
+    return variants(halves[0], halves[1], proved=True)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -144,7 +145,7 @@ def _of_polynomial(polynomial: sp.Poly) -> tuple[ClosedForm, ...]:
 
 
 def _halves(coefficients: list[sp.Expr]) -> tuple[Half, Half] | None:
-    if any(_number_sign(a) < 0 for a in coefficients):
+    if any(number_sign(a) < 0 for a in coefficients):
         return None
     even, odd = _half(coefficients, 0), _half(coefficients, 1)
     return None if even is None or odd is None else (even, odd)
@@ -168,7 +169,7 @@ def _half(a: list[sp.Expr], parity: int) -> Half | None:
             continue
         own = family.squares(len(a))
         amplitude = sp.radsimp(a[window[-1]] / own[window[-1]])
-        wrong = tuple((k, a[k]) for k in indices if _number_sign(a[k] - amplitude * own[k]) != 0)
+        wrong = tuple((k, a[k]) for k in indices if number_sign(a[k] - amplitude * own[k]) != 0)
         if all(k < window[0] for k, _ in wrong):
             return Half(parity, family, amplitude, wrong)
     return None
@@ -177,7 +178,7 @@ def _half(a: list[sp.Expr], parity: int) -> Half | None:
 def _families(parity: int, ks: list[int], r: list[Fraction], unit: sp.Expr) -> Iterator[Family]:
     """Families with sqrt((k+1)(k+2) a_{k+2}/a_k) = unit * r[i] at k = ks[i], a rational function of k."""
     if all(value == r[0] for value in r):
-        yield Family(table.EXPONENTIAL, parity, unit * r[0])
+        yield Family(EXPONENTIAL, parity, unit * r[0])
     slope = (r[1] - r[0]) / 2
     if slope > 0 and all(value == r[0] + slope * (k - ks[0]) for k, value in zip(ks, r, strict=True)):
         yield from _chain(parity, unit * slope, r[0] / slope - ks[0], None)
@@ -186,7 +187,7 @@ def _families(parity: int, ks: list[int], r: list[Fraction], unit: sp.Expr) -> I
     if solved is not None and solved[1] > 0:
         p, u, _ = solved
         if all(value * (k + p) == u * (k + 2 + p) for k, value in zip(ks, r, strict=True)):
-            yield Family(table.EXPONENTIAL, parity, unit * u, shift=sp.Rational(p))
+            yield Family(EXPONENTIAL, parity, unit * u, shift=sp.Rational(p))
     # r_k (k + p) = s (k + j)(k + 2 + p): linear in p, s, s (j + 2 + p) and s j (2 + p).
     solved = _solved([[r[i], -(ks[i] ** 2), -ks[i], -1] for i in range(4)], [-ks[i] * r[i] for i in range(4)])
     if solved is not None and solved[1] > 0:
@@ -201,9 +202,9 @@ def _chain(parity: int, s: sp.Expr, order: Fraction, shift: sp.Expr | None) -> I
         return
     j = int(order)
     if (j - parity) % 2:
-        yield Family(table.ERROR_FUNCTION, parity, s, j, shift)
+        yield Family(ERROR_FUNCTION, parity, s, j, shift)
     elif j >= 1:
-        yield Family(table.DAWSON, parity, s, j, shift)
+        yield Family(DAWSON, parity, s, j, shift)
 
 
 def _solved(rows: Sequence[Sequence[Fraction | int]], right: Sequence[Fraction | int]) -> list[Fraction] | None:
@@ -229,19 +230,6 @@ def _rational_root(value: sp.Expr) -> Fraction | None:
         return None
     p, q = isqrt(value.p), isqrt(value.q)
     return Fraction(p, q) if p * p == value.p and q * q == value.q else None
-
-
-def _number_sign(value: sp.Expr) -> int:
-    """Sign of an exact number."""
-    if value.is_Rational:
-        return 0 if value == 0 else 1 if value > 0 else -1
-    value = sp.expand(value)
-    if value == 0:
-        return 0
-    number = sp.N(value, 30)
-    if abs(number) < sp.Float("1e-20") and sp.simplify(value) == 0:
-        return 0
-    return 1 if number > 0 else -1
 
 
 def _promising(kernel: sp.Expr, tangent: bool = False) -> bool:
@@ -315,148 +303,13 @@ def _exact_taylor(expr: sp.Expr, terms: int) -> list[sp.Expr] | None:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Proofs of identity
-
-
-def is_identically_zero(expr: sp.Expr, derivatives: int = 0) -> bool:
-    """Whether a formula in rho is proved to vanish near 0. False means only that no proof was found.
-
-    Exponentials, square roots and arc functions become generators of a polynomial ring, in which the square of a root
-    is replaced by its radicand; what is then 0 is 0 whatever the generators are. When that fails, the derivative is
-    tried instead, up to the third, for arc functions in different spellings.
-
-    Parameters
-    ----------
-    derivatives : int
-        How many Taylor coefficients at 0 are known to vanish: D' = 0 proves D = 0 only with D(0) = 0.
-    """
-    for order in range(min(derivatives, 3) + 1):
-        if order:
-            expr = sp.diff(expr, rho)
-        if _vanishes_in_ring(expr):
-            return True
-    return False
-
-
-def _vanishes_in_ring(expr: sp.Expr) -> bool:
-    ring = _Ring()
-    numerator = sp.expand(sp.together(ring.of(expr)).as_numer_denom()[0])
-    for root, radicand in ring.radicands.items():
-        numerator = _reduced(numerator, root, radicand)
-    return bool(numerator == 0 or (not numerator.free_symbols and sp.simplify(numerator) == 0)) or _numbers_vanish(
-        numerator
-    )
-
-
-def _in_exponentials(expr: sp.Expr) -> sp.Expr:
-    """Without hyperbolic functions. (SymPy's rewrite would turn powers of rho into exponentials of logarithms, too.)"""
-    return expr.replace(lambda e: isinstance(e, sp.sinh | sp.cosh | sp.tanh), lambda e: e.rewrite(sp.exp))
-
-
-def _reduced(poly: sp.Expr, root: sp.Dummy, radicand: sp.Expr) -> sp.Expr:
-    terms = sp.collect(poly, root, evaluate=False)
-    total = sp.S.Zero
-    for power, coefficient in terms.items():
-        n = 0 if power == 1 else int(power.as_base_exp()[1])
-        total += coefficient * radicand ** (n // 2) * root ** (n % 2)
-    return sp.expand(total)
-
-
-def _numbers_vanish(numerator: sp.Expr) -> bool:
-    """Coefficients such as sqrt(6)/3 - sqrt(2)/sqrt(3) that expansion leaves standing."""
-    symbols = sorted(numerator.free_symbols, key=str)
-    if not symbols or len(numerator.args) > 200:
-        return False
-    return all(sp.simplify(c) == 0 for c in sp.Poly(numerator, *symbols).coeffs())
-
-
-class _Ring:
-    """Formulas as rational functions of rho and generators."""
-
-    def __init__(self) -> None:
-        self.generators: dict[sp.Expr, sp.Dummy] = {}
-        self.radicands: dict[sp.Dummy, sp.Expr] = {}
-        self.rates: list[tuple[sp.Expr, sp.Dummy]] = []
-
-    def of(self, expr: sp.Expr) -> sp.Expr:
-        expr = _in_exponentials(expr)
-        rates = {r for e in expr.atoms(sp.exp) if (r := self.rate(e.args[0])) is not None}
-        for rate in rates:
-            self._register(rate)
-        return self._walk(expr)
-
-    @staticmethod
-    def rate(argument: sp.Expr) -> sp.Expr | None:
-        argument = sp.expand(argument)
-        rate = argument.coeff(rho, 1)
-        return rate if rate != 0 and not (argument - rate * rho).has(rho) else None
-
-    def _register(self, rate: sp.Expr) -> None:
-        """Commensurable rates share one generator exp(g rho)."""
-        for i, (base, generator) in enumerate(self.rates):
-            ratio = sp.radsimp(rate / base)
-            if ratio.is_Rational:
-                self.rates[i] = (base / ratio.q, generator)
-                return
-        self.rates.append((rate, sp.Dummy("E")))
-
-    def _walk(self, e: sp.Expr) -> sp.Expr:
-        if not e.has(rho) or e == rho:
-            return e
-        if e.is_Add or e.is_Mul:
-            return e.func(*(self._walk(a) for a in e.args))
-        if isinstance(e, sp.exp):
-            rate = self.rate(e.args[0])
-            if rate is not None:
-                base, generator = next((b, g) for b, g in self.rates if sp.radsimp(rate / b).is_Integer)
-                constant = sp.expand(e.args[0]) - rate * rho
-                return sp.exp(constant) * generator ** sp.radsimp(rate / base)
-        if e.is_Pow and e.exp.is_Integer:
-            return self._walk(e.base) ** e.exp
-        if e.is_Pow and e.exp.is_Rational and e.exp.q == 2:
-            root = self._square_root(e.base)
-            if root is not None:
-                return root**e.exp.p
-        if isinstance(e, sp.acos):
-            return sp.pi / 2 - self._walk(sp.asin(e.args[0]))
-        if len(e.args) == 1:
-            return self._generator(e.func(sp.cancel(e.args[0])))
-        return self._generator(e)
-
-    def _square_root(self, base: sp.Expr) -> sp.Expr | None:
-        """sqrt(base) as a product of roots of irreducible factors that are 1 at 0; None when base is not rational."""
-        numerator, denominator = sp.cancel(sp.together(base)).as_numer_denom()
-        if not (numerator.is_polynomial(rho) and denominator.is_polynomial(rho)):
-            return None
-        constant, root = sp.S.One, sp.S.One
-        for poly, way in ((numerator, 1), (denominator, -1)):
-            factor, parts = sp.factor_list(poly, rho)
-            constant *= factor**way
-            for part, multiplicity in parts:
-                at_zero = part.subs(rho, 0)
-                if at_zero == 0:
-                    return None
-                constant *= at_zero ** (way * multiplicity)
-                normal = sp.expand(part / at_zero)
-                if multiplicity % 2:
-                    symbol = self._generator(sp.sqrt(normal, evaluate=False))
-                    self.radicands[symbol] = normal
-                    root *= symbol**way
-                root *= normal ** (way * (multiplicity // 2))
-        return sp.sqrt(sp.radsimp(constant)) * root if _number_sign(constant) > 0 else None
-
-    def _generator(self, e: sp.Expr) -> sp.Dummy:
-        return self.generators.setdefault(e, sp.Dummy("G"))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
 # Averages outside the families
 
 
 def _exponential_average(theta: sp.Expr) -> sp.Expr | None:
     """(1/rho) int_0^rho of a sum of terms rho^n exp(c rho + d); None when there is another term."""
-    expanded = _in_exponentials(theta)
-    rates = {e: _Ring.rate(e.args[0]) for e in expanded.atoms(sp.exp) if e.has(rho)}
+    expanded = in_exponentials(theta)
+    rates = {e: Ring.rate(e.args[0]) for e in expanded.atoms(sp.exp) if e.has(rho)}
     if None in rates.values() or not expanded.subs({e: sp.Dummy() for e in rates}).is_polynomial(rho):
         return None
     expanded = sp.expand(expanded)
@@ -467,7 +320,7 @@ def _exponential_average(theta: sp.Expr) -> sp.Expr | None:
         for e in term.atoms(sp.exp):
             if not e.has(rho):
                 continue
-            own = _Ring.rate(e.args[0])
+            own = Ring.rate(e.args[0])
             if own is None:
                 return None
             rate += own
@@ -497,5 +350,5 @@ def _tidy(kernel: sp.Expr) -> sp.Expr:
     """The shortest of a few spellings; cosh and sinh of one size become an exponential."""
     options = [kernel, sp.expand(kernel)]
     if kernel.has(sp.cosh, sp.sinh):
-        options.append(sp.powsimp(sp.expand(_in_exponentials(kernel))))
+        options.append(sp.powsimp(sp.expand(in_exponentials(kernel))))
     return min((sp.factor_terms(option) for option in options), key=sp.count_ops)

@@ -7,9 +7,11 @@ import pytest
 import sympy as sp
 
 import kernalg as ka
-from kernalg.design.closed_forms import DAWSON, ERROR_FUNCTION, EXPONENTIAL, Family, Growth, Half, sign_pattern
+from kernalg.design.closed_forms import Half, sign_pattern
+from kernalg.design.identity import is_identically_zero
+from kernalg.design.kernel_families import DAWSON, ERROR_FUNCTION, EXPONENTIAL, Family, Growth
 from kernalg.design.operator_form import gaussian_average
-from kernalg.design.recognition import closed_forms, is_identically_zero, nngp_of_ntk
+from kernalg.design.recognition import closed_forms, nngp_of_ntk
 from kernalg.errors import DomainError
 from kernalg.symbols import dawson, rho, x
 

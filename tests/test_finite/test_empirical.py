@@ -10,8 +10,10 @@ import pytest
 import kernalg as ka
 from kernalg.errors import DomainError
 from kernalg.expansion.hermite_series import HermiteSeries
-from kernalg.finite.empirical import EmpiricalKernel, empirical_ntk, tail_report
-from kernalg.finite.variance import kurtosis, tangent_kernel_covariance, tangent_kernel_variance
+from kernalg.finite.covariance import tangent_kernel_covariance
+from kernalg.finite.empirical import EmpiricalKernel, empirical_ntk
+from kernalg.finite.tails import tail_report
+from kernalg.finite.variance import kurtosis, tangent_kernel_variance
 
 CUBIC = HermiteSeries((0, 0, 0, "1/2"))
 SINE = "sqrt(2)*sin(sqrt(2)*x + pi/4)"

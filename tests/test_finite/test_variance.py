@@ -11,7 +11,8 @@ import sympy as sp
 import kernalg as ka
 from kernalg.errors import DomainError
 from kernalg.expansion.hermite_series import HermiteSeries
-from kernalg.finite.variance import kurtosis, neuron_moments, tangent_kernel_covariance, tangent_kernel_variance
+from kernalg.finite.covariance import tangent_kernel_covariance
+from kernalg.finite.variance import kurtosis, neuron_moments, tangent_kernel_variance
 
 CUBIC = HermiteSeries((0, 0, 0, "1/2"))
 SINE = "sqrt(2)*sin(sqrt(2)*x + pi/4)"
